@@ -1,0 +1,39 @@
+# The verbs. `make run` and `make test` do all their own set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: setup run test check bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements/dev.txt shm/native.pyx shm/atomics.h shm/_layout.h engine/kernel.pyx
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "polytrio needs Python 3.11, 3.12 or 3.13; set PYTHON=python3.x"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements (hashes checked)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@echo "building the kernels"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'from shm import backend; print(backend.notice())'
+	@touch $(READY)
+
+run: setup
+	$(BIN)/polytrio run $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python tests/bench/hop.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f shm/*.so shm/native.c engine/*.so engine/kernel.c
+	find . -name __pycache__ -prune -exec rm -rf {} +

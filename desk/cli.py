@@ -1,0 +1,133 @@
+"""The command line: `polytrio <verb>`, with `--json` for machines and documented exit codes.
+
+Commands import what they need when they are called, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shm.errors import InputError, PolytrioError
+
+
+def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """One line and a distinct exit code (shm/errors.py) for every error with a known cause."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PolytrioError as error:
+            click.echo(f"polytrio: {error}", err=True)
+            sys.exit(getattr(error, "code", error.exit_code))
+
+    return run
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file; ./polytrio.toml if present, else the defaults.",
+)
+
+
+@click.group()
+@click.version_option(package_name="polytrio")
+def main() -> None:
+    """Riskless baskets on Polymarket's daily crypto ladders.
+
+    Exit codes: 0 done, 2 wrong usage, 3 settings, 4 shared memory, 5 already running, 7 port taken,
+    8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 1 a defect.
+    """
+
+
+@main.command()
+@_config
+@click.option("--venue", type=click.Choice(["sim", "polymarket"]), help="Overrides the settings.")
+@click.option("--instance", help="Overrides the settings: run several systems side by side.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(min=0.1), help="End by itself after SECONDS."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@_known_errors
+def run(
+    config: Path | None,
+    venue: str | None,
+    instance: str | None,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
+    """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
+    from desk.run import run as run_system  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    environment = dict(os.environ)
+    if venue:
+        environment["POLYTRIO__VENUE"] = venue
+    if instance:
+        environment["POLYTRIO__INSTANCE"] = instance
+    sys.exit(run_system(load(config, environment), seconds, as_json=as_json))
+
+
+@main.command()
+@click.option("--instance", default="main", show_default=True, help="Which running system.")
+@_known_errors
+def serve(instance: str) -> None:
+    """Discovery and switches without a screen; supervisord runs this beside the stages."""
+    from desk.serve import serve as serve_desk  # noqa: PLC0415
+
+    serve_desk(instance)
+
+
+@main.command()
+@click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
+@click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
+@click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_known_errors
+def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None:
+    """Run a recording through parser, books and engine, and count what they find."""
+    import msgspec  # noqa: PLC0415
+
+    from desk.replay import run as run_replay  # noqa: PLC0415
+
+    if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
+        raise InputError(f"--out {out} is one of the inputs")
+    outcome = run_replay(markets, quotes, out)
+    if as_json:
+        click.echo(msgspec.json.encode(outcome.as_json()))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
+    for name, count in outcome.kinds.items():
+        best = outcome.best_net_e8.get(name)
+        table.add_row(
+            name,
+            f"{count.evaluations:,}",
+            f"{count.gross_positive:,}",
+            f"{count.net_positive:,}",
+            "-" if best is None else f"{best / 1e6:+.2f}",
+        )
+    Console().print(table)
+    click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sim(arguments: tuple[str, ...]) -> None:
+    """The simulated exchange on its own; `polytrio sim --help` lists its options."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "sim", *arguments])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

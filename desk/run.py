@@ -1,0 +1,215 @@
+"""`polytrio run`: the whole system in the foreground, from nothing to a live view, and back.
+
+Starts the simulated exchange, makes the segments, runs the stages as a process tree, discovers the
+ladders, shows what happens, and at the end stops trading first, compares cash and positions with
+the exchange's own ledger, and leaves nothing behind.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from desk import exchange, summary
+from desk.processes import StageEnded, Tree, stage_children
+from desk.serve import Desk
+from desk.snapshot import Observer, Snapshot
+from desk.view import Screen, plain_line
+from shm import backend
+from shm.codes import STAGES, Role, StageState
+from shm.roles import RoleLock
+from shm.settings import Settings
+from shm.stage import LOG_FORMAT
+from shm.system import create_all, destroy_all
+
+LOOK_S = 0.5
+PLAIN_EVERY_S = 5.0
+READY_PATIENCE_S = 60.0
+SETTLE_S = 6.0
+"""Longest wait at a planned end for orders on their way and for the last fills."""
+SETTLE_HURRIED_S = 1.0
+"""The same after Ctrl-C."""
+STOP_PATIENCE_S = 1.0
+POLL_S = 0.05
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the whole system."""
+
+    settings: Settings
+    seconds: float | None
+    as_json: bool
+    console: Console
+    started_s: float = field(default_factory=time.monotonic)
+    hurried: bool = False
+
+    async def go(self) -> int:
+        """Run to the end; the exit code. Errors of the tree are raised."""
+        stop = asyncio.Event()
+        self._heed_signals(stop)
+        with contextlib.ExitStack() as stack:
+            lock = RoleLock(self.settings.instance, Role.SUPERVISOR)
+            lock.take()
+            stack.callback(lock.release)
+            logs = self.settings.var_path / "log"
+            sim, self.settings = await exchange.start(self.settings, logs / "sim.log")
+            try:
+                fabric = create_all(self.settings)
+                stack.callback(destroy_all, self.settings.instance)
+                children = stage_children(self.settings.instance, logs, STAGES)
+                tree = Tree(fabric, [*children, sim], self.settings.stages.restarts_per_minute)
+                await self._supervised(tree, stop)
+            finally:
+                await Tree.stop_children([sim], STOP_PATIENCE_S)
+        return 0
+
+    def _heed_signals(self, stop: asyncio.Event) -> None:
+        def end() -> None:
+            self.hurried = True
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end)
+
+    async def _supervised(self, tree: Tree, stop: asyncio.Event) -> None:
+        """Stages up, desk at work, until the end; then down in order."""
+        desk = Desk(self.settings.instance)
+        stages = [child for child in tree.children if child.role is not None]
+        tree.start()
+        tasks = [
+            asyncio.ensure_future(tree.watch()),
+            asyncio.ensure_future(desk.discovery.run()),
+            asyncio.ensure_future(desk.beat()),
+        ]
+        try:
+            observer = Observer(self.settings.instance)
+            await self._until_ready(observer, tasks, stop)
+            desk.panel.set_trading(enabled=True)
+            await self._show(observer, tasks, stop)
+            desk.panel.set_trading(enabled=False)
+            last, state = await self._settled(observer)
+            if self.as_json:
+                self._print_summary(last, state)
+        finally:
+            for task in tasks:
+                task.cancel()
+            desk.leave()
+            await Tree.stop_children(stages, STOP_PATIENCE_S)
+
+    async def _until_ready(
+        self, observer: Observer, tasks: Sequence["asyncio.Future[None]"], stop: asyncio.Event
+    ) -> None:
+        deadline_s = time.monotonic() + READY_PATIENCE_S
+        while not stop.is_set() and not _ready(observer.look()):
+            _raise_ended(tasks)
+            if time.monotonic() > deadline_s:
+                raise StageEnded(
+                    f"the system is not ready after {READY_PATIENCE_S:.0f} s: look into "
+                    f"{self.settings.var_path / 'log'}",
+                    1,
+                )
+            await asyncio.sleep(POLL_S)
+
+    async def _show(
+        self, observer: Observer, tasks: Sequence["asyncio.Future[None]"], stop: asyncio.Event
+    ) -> None:
+        """Look and tell until the time is over or somebody says stop."""
+        deadline_s = None if self.seconds is None else time.monotonic() + self.seconds
+        title = (
+            f" polytrio  {self.settings.venue} venue, {self.settings.mode} money, instance "
+            f"{self.settings.instance!r}  {backend.notice()}  Ctrl-C ends "
+        )
+        screen = Screen(title)
+        with self._output(screen) as show:
+            while not stop.is_set():
+                _raise_ended(tasks)
+                screen.take(observer.look())
+                show()
+                left_s = LOOK_S
+                if deadline_s is not None:
+                    left_s = min(LOOK_S, deadline_s - time.monotonic())
+                    if left_s <= 0:
+                        return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), left_s)
+
+    @contextlib.contextmanager
+    def _output(self, screen: Screen) -> Any:
+        """A full screen on a terminal, a line now and then elsewhere."""
+        if self.console.is_terminal and not self.as_json:
+            with Live(console=self.console, auto_refresh=False, screen=True) as live:
+                yield lambda: live.update(screen.render(), refresh=True)
+            self.console.print(screen.render())
+            return
+        yield _line_teller(screen, Console(stderr=True) if self.as_json else self.console)
+
+    async def _settled(self, observer: Observer) -> tuple[Snapshot, dict[str, Any] | None]:
+        """Wait until nothing is on its way and both ledgers say the same, or patience ends."""
+        patience_s = SETTLE_HURRIED_S if self.hurried else SETTLE_S
+        deadline_s = time.monotonic() + patience_s
+        while True:
+            state = await exchange.ask_state(self.settings.venues.clob_url)
+            now = observer.look()
+            quiet = now.account.reserved_usd_e6 == 0
+            if (quiet and summary.agrees(now, state)) or time.monotonic() > deadline_s:
+                return now, state
+            await asyncio.sleep(POLL_S)
+
+    def _print_summary(self, now: Snapshot, state: dict[str, Any] | None) -> None:
+        final = summary.summary(
+            now,
+            state,
+            venue=self.settings.venue,
+            mode=self.settings.mode,
+            seconds=time.monotonic() - self.started_s,
+        )
+        sys.stdout.write(msgspec.json.encode(final).decode() + "\n")
+        sys.stdout.flush()
+
+
+def _ready(now: Snapshot) -> bool:
+    running = all(seen.row.state == StageState.RUNNING for seen in now.health.values())
+    return running and now.ingest.books_live > 0 and now.engine.baskets > 0
+
+
+def _raise_ended(tasks: Sequence["asyncio.Future[None]"]) -> None:
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
+def _line_teller(screen: Screen, console: Console) -> Callable[[], None]:
+    next_s = 0.0
+
+    def tell() -> None:
+        nonlocal next_s
+        now_s = time.monotonic()
+        if screen.before is not None and now_s >= next_s:
+            next_s = now_s + PLAIN_EVERY_S
+            console.print(plain_line(screen.before), highlight=False, soft_wrap=True)
+
+    return tell
+
+
+def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
+    """Run the system; see the module. Returns the exit code."""
+    settings.require_supported()
+    backend.require_usable()
+    log = settings.var_path / "log" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=log, level=logging.INFO, format=LOG_FORMAT)
+    console = Console()
+    if not backend.NATIVE:
+        Console(stderr=True).print(backend.notice(), style="bold yellow")
+    return asyncio.run(Run(settings, seconds, as_json, console).go())

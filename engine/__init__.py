@@ -1,0 +1,1 @@
+"""Books -> baskets, edges, signals."""

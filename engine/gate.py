@@ -1,0 +1,110 @@
+"""May this hit become a signal? Named checks in a fixed order, pure: values in, a verdict out.
+
+A cooldown is charged when an order went out, never when a signal was refused, so that a refused
+opportunity is looked at again with the next update.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine.baskets import Basket
+from engine.pricer import Edge, Top
+from shm.codes import Verdict
+from shm.settings import EngineSettings
+from shm.units import SHARE_E6
+
+E8_SHARE_E6_PER_USD_E6 = 10**8
+"""edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the world looks like apart from the basket."""
+
+    now_ns: int
+    trading: bool
+    ingest_silent_ns: int
+
+
+@dataclass(slots=True)
+class Holds:
+    """What is on its way: baskets that cool down, markets whose liquidity is spoken for."""
+
+    cooling_until_ns: dict[int, int]
+    """By basket id."""
+    held: dict[int, int]
+    """By market row: the signal that has asked for its liquidity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A basket whose edge is large enough, with the tops that it was computed from."""
+
+    basket: Basket
+    edge: Edge
+    tops: Sequence[Top]
+
+
+def size_of(candidate: Candidate, settings: EngineSettings) -> int:
+    """Whole shares of the best levels, capped; in micro-shares."""
+    cap_e6 = settings.max_basket_shares * SHARE_E6
+    return min(candidate.edge.size_e6, cap_e6) // SHARE_E6 * SHARE_E6
+
+
+def profit_usd_e6(net_e8: int, size_e6: int) -> int:
+    """Profit of `size_e6` units at an edge, rounded down."""
+    return net_e8 * size_e6 // E8_SHARE_E6_PER_USD_E6
+
+
+def judge(candidate: Candidate, moment: Moment, holds: Holds, settings: EngineSettings) -> Verdict:
+    """`SIGNALLED` if nothing speaks against it, else the first thing that does."""
+    for verdict, objects in _CHECKS:
+        if objects(candidate, moment, holds, settings):
+            return verdict
+    return Verdict.SIGNALLED
+
+
+_Check = Callable[[Candidate, Moment, Holds, EngineSettings], bool]
+
+
+def _disabled(_c: Candidate, moment: Moment, _h: Holds, _s: EngineSettings) -> bool:
+    return not moment.trading
+
+
+def _stale(candidate: Candidate, moment: Moment, _h: Holds, settings: EngineSettings) -> bool:
+    if moment.ingest_silent_ns > settings.max_ingest_silence_ms * 1_000_000:
+        return True
+    oldest_ns = min(top.received_ns for top in candidate.tops)
+    return moment.now_ns - oldest_ns > settings.max_book_age_ms * 1_000_000
+
+
+def _skewed(candidate: Candidate, _m: Moment, _h: Holds, settings: EngineSettings) -> bool:
+    received = [top.received_ns for top in candidate.tops]
+    return max(received) - min(received) > settings.max_leg_skew_ms * 1_000_000
+
+
+def _cooling(candidate: Candidate, moment: Moment, holds: Holds, _s: EngineSettings) -> bool:
+    return holds.cooling_until_ns.get(candidate.basket.id, 0) > moment.now_ns
+
+
+def _busy(candidate: Candidate, _m: Moment, holds: Holds, _s: EngineSettings) -> bool:
+    return any(leg.market.row in holds.held for leg in candidate.basket.legs)
+
+
+def _small(candidate: Candidate, _m: Moment, _h: Holds, settings: EngineSettings) -> bool:
+    size_e6 = size_of(candidate, settings)
+    least_e6 = max(leg.market.min_size_e6 for leg in candidate.basket.legs)
+    return (
+        size_e6 < least_e6
+        or profit_usd_e6(candidate.edge.net_e8, size_e6) < settings.min_profit_usd_e6
+    )
+
+
+_CHECKS: tuple[tuple[Verdict, _Check], ...] = (
+    (Verdict.DISABLED, _disabled),
+    (Verdict.STALE, _stale),
+    (Verdict.SKEWED, _skewed),
+    (Verdict.COOLING, _cooling),
+    (Verdict.BUSY, _busy),
+    (Verdict.TOO_SMALL, _small),
+)

@@ -1,0 +1,143 @@
+"""What each basket is worth at the top of the books: the reference, in plain Python.
+
+Buying YES costs the ask. Buying NO costs 1 - bid, because the NO book is the YES book's mirror.
+A missing side, a bid of 0 and an ask of 1 are no quotes. All arithmetic is in integers: prices in
+$0.0001, edges and fees in $0.00000001 a share (shm/units.py, shm/fees.py).
+
+engine/kernel.pyx is the compiled twin with the same interface; tests compare them on equal input.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from engine.baskets import Basket
+from shm.codes import BookState, Outcome, Side
+from shm.fabric import TableReader
+from shm.fees import fee_table_e8
+from shm.layout import Book
+from shm.units import PRICE_ONE_E4
+
+E8_PER_E4 = 10_000
+
+
+class Edge(NamedTuple):
+    """Worth of one unit of a basket, and how much of it the best levels hold."""
+
+    gross_e8: int
+    net_e8: int
+    size_e6: int
+
+
+class Top(NamedTuple):
+    """The best levels of one book and what is known about it. Zero price: no quote."""
+
+    usable: bool
+    """LIVE, of the current ingest, of the right market, and not crossed."""
+    bid_price_e4: int
+    bid_size_e6: int
+    ask_price_e4: int
+    ask_size_e6: int
+    received_ns: int
+    version: int
+
+
+NO_TOP = Top(False, 0, 0, 0, 0, 0, 0)
+
+
+def top_of(book: Book, version: int, market_key: int, ingest_epoch: int) -> Top:
+    """The top of a book as it stands in shared memory."""
+    bid, ask = book.bid_price_e4[0], book.ask_price_e4[0]
+    has_bid = book.bid_count > 0 and 0 < bid < PRICE_ONE_E4 and book.bid_size_e6[0] > 0
+    has_ask = book.ask_count > 0 and 0 < ask < PRICE_ONE_E4 and book.ask_size_e6[0] > 0
+    usable = (
+        book.state == BookState.LIVE
+        and book.epoch == ingest_epoch
+        and book.market_key == market_key
+        and not (has_bid and has_ask and bid >= ask)
+    )
+    return Top(
+        usable,
+        bid if has_bid else 0,
+        book.bid_size_e6[0] if has_bid else 0,
+        ask if has_ask else 0,
+        book.ask_size_e6[0] if has_ask else 0,
+        book.received_ns,
+        version,
+    )
+
+
+class Pricer:
+    """Tops of all books and the baskets that depend on them."""
+
+    def __init__(self, baskets: Sequence[Basket], books: TableReader[Book] | None) -> None:
+        """`books` may be None when tops are given by `observe` only (replay)."""
+        self._books = books
+        self._baskets = baskets
+        self._tops: dict[int, Top] = {}
+        self._keys = {leg.market.row: leg.market.key for b in baskets for leg in b.legs}
+        self._fees = {
+            leg.market.row: fee_table_e8(leg.market.fee_rate_e6) for b in baskets for leg in b.legs
+        }
+        of_row: dict[int, list[int]] = {row: [] for row in self._keys}
+        for number, basket in enumerate(baskets):
+            for leg in basket.legs:
+                of_row[leg.market.row].append(number)
+        self._of_row = {row: tuple(dict.fromkeys(numbers)) for row, numbers in of_row.items()}
+        self.evaluations = 0
+        """Baskets looked at by `hits`."""
+
+    def look(self, row: int, ingest_epoch: int) -> bool:
+        """Read a market's book; False if its writer was faster every time."""
+        key = self._keys.get(row)
+        if key is None:
+            return True
+        assert self._books is not None
+        book = self._books.read(row)
+        if book is None:
+            return False
+        self._tops[row] = top_of(book, self._books.seen, key, ingest_epoch)
+        return True
+
+    def observe(self, row: int, top: Top) -> None:
+        """Set a market's top."""
+        if not (0 <= top.bid_price_e4 < PRICE_ONE_E4 and 0 <= top.ask_price_e4 < PRICE_ONE_E4):
+            raise ValueError(f"a price outside 0..1: {top}")
+        self._tops[row] = top
+
+    def top(self, row: int) -> Top:
+        """What was last seen of a market."""
+        return self._tops.get(row, NO_TOP)
+
+    def of_row(self, row: int) -> tuple[int, ...]:
+        """Numbers of the baskets that a market is a leg of."""
+        return self._of_row.get(row, ())
+
+    def edge(self, number: int) -> Edge | None:
+        """Worth of a basket, or None while a price that it needs is not quoted."""
+        basket = self._baskets[number]
+        gross_e8 = basket.payout_e4 * E8_PER_E4
+        fee_e8 = 0
+        size_e6 = 0
+        for position, leg in enumerate(basket.legs):
+            assert leg.side is Side.BUY
+            top = self._tops.get(leg.market.row, NO_TOP)
+            if leg.outcome is Outcome.YES:
+                price_e4, available_e6 = top.ask_price_e4, top.ask_size_e6
+            else:
+                price_e4, available_e6 = PRICE_ONE_E4 - top.bid_price_e4, top.bid_size_e6
+            if not top.usable or available_e6 == 0:
+                return None
+            gross_e8 -= price_e4 * E8_PER_E4
+            fee_e8 += self._fees[leg.market.row][price_e4]
+            size_e6 = available_e6 if position == 0 else min(size_e6, available_e6)
+        return Edge(gross_e8, gross_e8 - fee_e8, size_e6)
+
+    def hits(self, row: int, min_net_e8: int) -> list[int]:
+        """Numbers of a market's baskets whose net edge is at least `min_net_e8`."""
+        found = []
+        for number in self.of_row(row):
+            self.evaluations += 1
+            edge = self.edge(number)
+            if edge is not None and edge.net_e8 >= min_net_e8:
+                found.append(number)
+        return found

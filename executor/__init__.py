@@ -1,0 +1,1 @@
+"""Signals -> orders -> fills -> positions."""

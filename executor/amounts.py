@@ -1,0 +1,80 @@
+"""Prices and sizes -> the two integers of an order, by the venue's rounding rules, exactly.
+
+All arithmetic is on integers or exact fractions. Rules: docs/venue.md "Amounts". Two traps that
+these functions avoid: binary floats lose a hundredth of a share on 6 % of sizes, and fill-or-kill
+orders have a coarser grid than resting ones.
+"""
+
+from fractions import Fraction
+from math import gcd, lcm
+
+from shm.codes import Side
+from shm.units import PRICE_ONE_E4, SHARE_E6
+
+_SIZE_DECIMALS = 2
+_AMOUNT_DECIMALS = {1000: 3, 100: 4, 50: 5, 25: 6, 10: 5, 1: 6}
+"""By tick in $0.0001: decimals that the computed side of a limit order may have."""
+
+_EXTRA_DECIMALS = 4
+MONEY_GRID_E4 = 100
+"""The dollars of a fill-or-kill purchase must be whole cents."""
+
+
+def limit_amounts(side: Side, price_e4: int, size_e6: int, tick_e4: int) -> tuple[int, int]:
+    """(makerAmount, takerAmount) of a limit order: shares floored to hundredths, money exact."""
+    shares = _floor(Fraction(size_e6, SHARE_E6), _SIZE_DECIMALS)
+    money = _fit(shares * Fraction(price_e4, PRICE_ONE_E4), _AMOUNT_DECIMALS[tick_e4])
+    return _ordered(side, _base_units(money), _base_units(shares))
+
+
+def market_amounts(side: Side, price_e4: int, amount_e6: int, tick_e4: int) -> tuple[int, int]:
+    """(makerAmount, takerAmount) of a market order: BUY gives dollars, SELL gives shares."""
+    given = _floor(Fraction(amount_e6, SHARE_E6), _SIZE_DECIMALS)
+    price = Fraction(price_e4, PRICE_ONE_E4)
+    got = given / price if side is Side.BUY else given * price
+    return _base_units(given), _base_units(_fit(got, _AMOUNT_DECIMALS[tick_e4]))
+
+
+def _ordered(side: Side, money: int, shares: int) -> tuple[int, int]:
+    return (money, shares) if side is Side.BUY else (shares, money)
+
+
+def _base_units(value: Fraction) -> int:
+    scaled = value * SHARE_E6
+    assert scaled.denominator == 1, f"{value} is finer than a base unit"
+    return scaled.numerator
+
+
+def _floor(value: Fraction, decimals: int) -> Fraction:
+    return Fraction(value.numerator * 10**decimals // value.denominator, 10**decimals)
+
+
+def _ceil(value: Fraction, decimals: int) -> Fraction:
+    return Fraction(-(-value.numerator * 10**decimals // value.denominator), 10**decimals)
+
+
+def _has_decimals(value: Fraction, decimals: int) -> bool:
+    return bool(10**decimals % value.denominator == 0)
+
+
+def _fit(value: Fraction, decimals: int) -> Fraction:
+    """The official rule: if too long, round up four digits further on; if still too long, cut."""
+    if _has_decimals(value, decimals):
+        return value
+    rounded = _ceil(value, decimals + _EXTRA_DECIMALS)
+    return rounded if _has_decimals(rounded, decimals) else _floor(rounded, decimals)
+
+
+def share_step(price_e4: int) -> int:
+    """Fewest whole shares whose cost at this price is whole cents; multiples of it are too."""
+    return MONEY_GRID_E4 // gcd(price_e4, MONEY_GRID_E4)
+
+
+def basket_step(prices_e4: list[int]) -> int:
+    """Fewest whole shares that are on the grid of every leg, since all legs buy the same number."""
+    return lcm(*(share_step(price_e4) for price_e4 in prices_e4))
+
+
+def cost_usd_e6(price_e4: int, size_e6: int) -> int:
+    """Dollars of `size_e6` at a price, rounded up (exact for sizes of two decimals)."""
+    return -(-price_e4 * size_e6 // PRICE_ONE_E4)

@@ -1,0 +1,171 @@
+"""May this signal become orders, and how many? Named checks in a fixed order, pure.
+
+The last hop before money moves: nothing that the engine said is taken for granted. Sizes are whole
+shares on the grid of every leg, since every leg must buy the same number or the basket is none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from executor.amounts import basket_step, cost_usd_e6
+from shm.codes import MarketState, Outcome, Refusal, Side
+from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
+from shm.layout import Market, Signal
+from shm.settings import ExecutorSettings
+from shm.units import PRICE_ONE_E4, SHARE_E6, USD_E6, ceil_div
+
+MARKETABLE_MIN_USD_E6 = USD_E6
+"""The venue refuses a marketable order worth less than a dollar."""
+
+FILLS_PER_ORDER = 16
+"""An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
+E8_PER_E4 = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the executor knows when a signal comes in."""
+
+    now_ns: int
+    trading: bool
+    armed: bool
+    """Recovered, and the user channel is up: fills would be seen."""
+    generation: int
+    last_signal: int
+    """Highest signal number handled so far."""
+    open_flights: int
+    busy_rows: frozenset[int]
+    """Markets that a flight is still using."""
+    connection_idle: bool
+    reports_waiting: bool
+    free_cash_usd_e6: int
+    """Cash less reservations."""
+    markets: Mapping[int, Market]
+    ticks_e4: Mapping[int, int]
+    """Present tick of each leg's market, as its book shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A signal that may be sent: how many units, and what they can cost at most."""
+
+    size_e6: int
+    reserve_usd_e6: int
+
+
+def admit(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
+    """Admitted, or the first reason against it."""
+    for refusal, objects in _CHECKS:
+        if objects(signal, situation, settings):
+            return refusal
+    if _net_edge_e8(signal, situation) <= 0:
+        return Refusal.EDGE
+    return _sized(signal, situation, settings)
+
+
+def _legs(signal: Signal) -> list[tuple[int, int]]:
+    """(market row, limit price) of each leg."""
+    count = signal.leg_count
+    return list(zip(signal.leg_market[:count], signal.leg_price_e4[:count], strict=True))
+
+
+def _net_edge_e8(signal: Signal, situation: Situation) -> int:
+    """Edge of one unit at the limit prices with the fees of this moment."""
+    cost_e8 = sum(
+        price_e4 * E8_PER_E4 + share_fee_e8(situation.markets[row].fee_rate_e6, price_e4)
+        for row, price_e4 in _legs(signal)
+    )
+    return signal.payout_e4 * E8_PER_E4 - cost_e8
+
+
+def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
+    """What `size_e6` units can cost at most, fees included."""
+    return sum(
+        cost_usd_e6(price_e4, size_e6)
+        + fill_fee_bound_usd_e6(
+            situation.markets[row].fee_rate_e6, price_e4, size_e6, FILLS_PER_ORDER
+        )
+        for row, price_e4 in _legs(signal)
+    )
+
+
+def _least_shares(market: Market, price_e4: int) -> int:
+    """Fewest shares that the venue takes of this leg."""
+    by_worth = ceil_div(MARKETABLE_MIN_USD_E6, cost_usd_e6(price_e4, SHARE_E6))
+    return max(by_worth, ceil_div(market.min_size_e6, SHARE_E6))
+
+
+def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
+    """The most units that signal, grid and cash allow."""
+    legs = _legs(signal)
+    step = basket_step([price_e4 for _, price_e4 in legs])
+    least = max(_least_shares(situation.markets[row], price_e4) for row, price_e4 in legs)
+    offered = signal.size_e6 // SHARE_E6 // step * step
+    if offered < least:
+        return Refusal.SIZE
+    budget_usd_e6 = min(
+        settings.max_basket_usd_e6, situation.free_cash_usd_e6 - settings.cash_reserve_usd_e6
+    )
+    one_usd_e6 = _most_usd_e6(signal, situation, SHARE_E6)
+    shares = offered
+    if _most_usd_e6(signal, situation, shares * SHARE_E6) > budget_usd_e6:
+        # `one_usd_e6` over-counts the rounding of many units, so this many are affordable.
+        shares = max(0, budget_usd_e6) // one_usd_e6 // step * step
+    if shares < least:
+        return Refusal.CASH
+    size_e6 = shares * SHARE_E6
+    return Admitted(size_e6, _most_usd_e6(signal, situation, size_e6))
+
+
+_Check = Callable[[Signal, Situation, ExecutorSettings], bool]
+
+
+def _stale(signal: Signal, situation: Situation, settings: ExecutorSettings) -> bool:
+    return situation.now_ns - signal.created_ns > settings.max_signal_age_ms * 1_000_000
+
+
+def _unsupported(signal: Signal, _situation: Situation, _settings: ExecutorSettings) -> bool:
+    return any(side != Side.BUY for side in signal.leg_side[: signal.leg_count])
+
+
+def _market(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
+    """Every leg's market is active, undelayed, and its price is on its tick and inside (0, 1)."""
+    for row, price_e4 in _legs(signal):
+        market = situation.markets.get(row)
+        if market is None or market.state != MarketState.ACTIVE or market.taker_delay_ms:
+            return True
+        if not 0 < price_e4 < PRICE_ONE_E4 or price_e4 % situation.ticks_e4.get(
+            row, market.tick_e4
+        ):
+            return True
+    return any(
+        outcome not in {Outcome.YES, Outcome.NO}
+        for outcome in signal.leg_outcome[: signal.leg_count]
+    )
+
+
+def _busy(signal: Signal, situation: Situation, settings: ExecutorSettings) -> bool:
+    return (
+        situation.open_flights >= settings.max_flights
+        or not situation.connection_idle
+        or situation.reports_waiting
+        or any(row in situation.busy_rows for row, _ in _legs(signal))
+    )
+
+
+_CHECKS: tuple[tuple[Refusal, _Check], ...] = (
+    (Refusal.DISABLED, lambda _signal, situation, _settings: not situation.trading),
+    (Refusal.UNARMED, lambda _signal, situation, _settings: not situation.armed),
+    (Refusal.STALE, _stale),
+    (
+        Refusal.DUPLICATE,
+        lambda signal, situation, _settings: signal.signal <= situation.last_signal,
+    ),
+    (
+        Refusal.GENERATION,
+        lambda signal, situation, _settings: signal.generation != situation.generation,
+    ),
+    (Refusal.UNSUPPORTED, _unsupported),
+    (Refusal.MARKET, _market),
+    (Refusal.BUSY, _busy),
+)

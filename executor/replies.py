@@ -1,0 +1,159 @@
+"""The venue's answer to a batch of orders -> one outcome per leg: a total function, pure.
+
+Whatever arrives (any status, any bytes, nothing at all), each leg gets exactly one of
+
+    FILLED   the venue says that it matched            LANDED  accepted, result not known yet
+    KILLED   accepted and not filled (fill-or-kill)    REFUSED proven not accepted, closed list
+    DOUBT    anything else: it may have landed, its exposure stays until a proof is found
+
+Only texts on the closed list prove a refusal; an unknown text is doubt, not refusal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from executor.http import NoReply, Reply
+from executor.wire import ErrorReply, OrderReply
+from shm.codes import LegReason, LegState
+
+_HTTP_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LegOutcome:
+    """What is known of one order after the reply."""
+
+    state: LegState
+    reason: LegReason
+    text: str = ""
+
+
+REFUSALS: tuple[tuple[str, LegReason], ...] = (
+    ("not enough balance / allowance", LegReason.BALANCE),
+    ("breaks minimum tick size", LegReason.TICK),
+    ("lower than the minimum", LegReason.MIN_SIZE),
+    ("min size", LegReason.MIN_SIZE),
+    ("invalid amounts", LegReason.AMOUNTS),
+    ("invalid order payload", LegReason.AMOUNTS),
+    ("invalid expiration", LegReason.AMOUNTS),
+    ("the market is not yet ready", LegReason.CLOSED),
+    ("no orderbook exists", LegReason.CLOSED),
+    ("post-only mode", LegReason.POST_ONLY_MODE),
+    ("cancel-only", LegReason.POST_ONLY_MODE),
+    ("crosses book", LegReason.OTHER),
+    ("crosses the book", LegReason.OTHER),
+    ("too many orders in payload", LegReason.OTHER),
+    ("address banned", LegReason.BANNED),
+    ("closed only mode", LegReason.BANNED),
+    ("trading restricted in your region", LegReason.BANNED),
+    ("maker address not allowed", LegReason.BANNED),
+    ("has to be the owner of the api key", LegReason.UNAUTHORIZED),
+    ("has to be the address of the api key", LegReason.UNAUTHORIZED),
+    ("invalid api key", LegReason.UNAUTHORIZED),
+    ("invalid signature", LegReason.UNAUTHORIZED),
+    ("order_version_mismatch", LegReason.UNAUTHORIZED),
+)
+"""Venue texts (lower case) that prove that an order was not accepted."""
+
+KILLS = (
+    "fully filled or killed",
+    "no orders found to match",
+    "fok orders are filled or killed",
+    "there are no matching orders",
+)
+"""Texts of orders that were accepted, found too little and are gone."""
+
+_STATUS_REASONS = {
+    401: LegReason.UNAUTHORIZED,
+    403: LegReason.BANNED,
+    425: LegReason.RESTARTING,
+    429: LegReason.THROTTLED,
+}
+"""Statuses that prove a refusal whatever the text; true because no order is ever sent twice."""
+
+_STATES = {
+    "matched": LegState.FILLED,
+    "live": LegState.LANDED,
+    "delayed": LegState.LANDED,
+    "unmatched": LegState.LANDED,
+}
+
+_decode_batch = msgspec.json.Decoder(list[OrderReply]).decode
+_decode_error = msgspec.json.Decoder(ErrorReply).decode
+
+
+def _by_text(text: str) -> LegOutcome | None:
+    lowered = text.lower()
+    if "duplicated" in lowered:
+        # Proof that an earlier attempt landed, not that it filled.
+        return LegOutcome(LegState.LANDED, LegReason.DUPLICATED, text)
+    if any(kill in lowered for kill in KILLS):
+        return LegOutcome(LegState.KILLED, LegReason.KILLED, text)
+    for known, reason in REFUSALS:
+        if known in lowered:
+            return LegOutcome(LegState.REFUSED, reason, text)
+    return None
+
+
+def _one(reply: OrderReply, expected_hash: str) -> LegOutcome:
+    order_id, text = reply.orderID or "", reply.errorMsg or ""
+    if text:
+        return _by_text(text) or LegOutcome(LegState.DOUBT, LegReason.OTHER, text)
+    if order_id.lower() != expected_hash:
+        # An id that is not our hash, or none without a reason: the venue means something else.
+        return LegOutcome(LegState.DOUBT, LegReason.UNREADABLE, f"orderID {order_id[:80]!r}")
+    state = _STATES.get((reply.status or "").lower(), LegState.LANDED)
+    return LegOutcome(state, LegReason.NONE, "")
+
+
+def _whole(status: int, body: bytes) -> LegOutcome:
+    """One outcome for all legs, from an answer that is no array."""
+    try:
+        text = _decode_error(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = ""
+    known = _by_text(text) if text else None
+    if known is not None:
+        return known
+    if status in _STATUS_REASONS:
+        return LegOutcome(LegState.REFUSED, _STATUS_REASONS[status], text)
+    return LegOutcome(LegState.DOUBT, LegReason.UNREADABLE, text or f"HTTP {status}")
+
+
+def classify(answer: Reply | NoReply, hashes: Sequence[str]) -> list[LegOutcome]:
+    """One outcome for each order hash ("0x..." in lower case), in the order of `hashes`.
+
+    Elements that carry an order id are matched by it; the rest keep their place, since the venue
+    answers in the order of the request.
+    """
+    if isinstance(answer, NoReply):
+        state = LegState.DOUBT if answer.sent else LegState.REFUSED
+        reason = LegReason.TIMEOUT if answer.timed_out else LegReason.TRANSPORT
+        return [LegOutcome(state, reason, answer.reason)] * len(hashes)
+    if answer.status != _HTTP_OK:
+        return [_whole(answer.status, answer.body)] * len(hashes)
+    try:
+        replies = _decode_batch(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return [_whole(answer.status, answer.body)] * len(hashes)
+    by_id = {(reply.orderID or "").lower(): reply for reply in replies if reply.orderID}
+    outcomes = []
+    for place, expected in enumerate(hashes):
+        reply = by_id.get(expected) or _at_place(place, replies, hashes)
+        outcomes.append(_MISSING if reply is None else _one(reply, expected))
+    return outcomes
+
+
+_MISSING = LegOutcome(LegState.DOUBT, LegReason.UNREADABLE, "no element for this order")
+
+
+def _at_place(
+    place: int, replies: Sequence[OrderReply], hashes: Sequence[str]
+) -> OrderReply | None:
+    """The element at an order's place, unless its id says that it belongs to another order."""
+    if place >= len(replies):
+        return None
+    reply = replies[place]
+    return None if (reply.orderID or "").lower() in hashes else reply

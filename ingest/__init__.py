@@ -1,0 +1,1 @@
+"""Venue bytes -> books: the market feed."""

@@ -1,0 +1,222 @@
+"""The numbers that state, kind and reason fields of the layout may hold, by name.
+
+Zero always means "nothing yet". A number keeps its meaning for ever: new ones are appended.
+"""
+
+from enum import IntEnum
+
+
+class Role(IntEnum):
+    """Who may write what; also the row in the role table."""
+
+    SUPERVISOR = 0
+    DESK = 1
+    INGEST = 2
+    ENGINE = 3
+    EXECUTOR = 4
+
+    @property
+    def label(self) -> str:
+        """Lower-case name, as used in file and section names."""
+        return self.name.lower()
+
+
+STAGES = (Role.INGEST, Role.ENGINE, Role.EXECUTOR)
+ROLE_ROWS = 8
+
+
+class StageState(IntEnum):
+    """What a role's holder is doing."""
+
+    NONE = 0
+    STARTING = 1
+    WAITING = 2
+    """For something that another process must provide: a market generation, the venue."""
+    RECOVERING = 3
+    RUNNING = 4
+    STOPPED = 5
+
+
+class MarketState(IntEnum):
+    """Whether a market's row may be used."""
+
+    FREE = 0
+    ACTIVE = 1
+    RETIRED = 2
+
+
+class MarketKind(IntEnum):
+    """When YES pays, for a settlement price S."""
+
+    NONE = 0
+    ABOVE = 1
+    """S > lower."""
+    RANGE = 2
+    """lower <= S < upper."""
+    BELOW = 3
+    """S < upper: the lowest bracket."""
+    TOP = 4
+    """S >= lower: the highest bracket, although its label says "greater than"."""
+
+
+class Exchange(IntEnum):
+    """Which exchange contract settles a market: it fixes the signing domain."""
+
+    NONE = 0
+    STANDARD = 1
+    NEG_RISK = 2
+    POSITION_IDS = 3
+    """The contract of protocol-v2 markets ("exchange V3")."""
+
+
+class BookState(IntEnum):
+    """Whether a book may be believed."""
+
+    UNKNOWN = 0
+    """No snapshot yet."""
+    LIVE = 1
+    STALE = 2
+    """Was live; the connection or a check failed. Waits for a fresh snapshot."""
+
+
+class HashState(IntEnum):
+    """What the last comparison with the venue's book hash said."""
+
+    UNCHECKED = 0
+    MATCHED = 1
+    DIFFERED = 2
+
+
+class Outcome(IntEnum):
+    """Which token of a market."""
+
+    NONE = 0
+    YES = 1
+    NO = 2
+
+
+class Side(IntEnum):
+    """What we do with it."""
+
+    NONE = 0
+    BUY = 1
+    SELL = 2
+
+
+class BasketKind(IntEnum):
+    """A label for people; the engine computes with legs and payouts only."""
+
+    NONE = 0
+    TRIANGLE_BUY = 1
+    COMPLEMENT_BUY = 2
+    LADDER_BUY = 3
+
+
+class Verdict(IntEnum):
+    """Why a basket was or was not signalled when last looked at."""
+
+    NONE = 0
+    UNQUOTED = 1
+    NO_EDGE = 2
+    STALE = 3
+    SKEWED = 4
+    COOLING = 5
+    BUSY = 6
+    TOO_SMALL = 7
+    DISABLED = 8
+    RING_FULL = 9
+    SIGNALLED = 10
+
+
+class ReportKind(IntEnum):
+    """What a report says about a signal."""
+
+    NONE = 0
+    REFUSED = 1
+    """Nothing was sent; `reason` is a `Refusal`."""
+    SENT = 2
+    COMPLETE = 3
+    PARTIAL = 4
+    """Some legs filled; `reason` is a `PartialReason`."""
+    MISSED = 5
+    """Sent, and no leg filled."""
+
+
+class Refusal(IntEnum):
+    """Why the executor sent nothing. Each has a counter `refused_<name>`."""
+
+    NONE = 0
+    DISABLED = 1
+    STALE = 2
+    DUPLICATE = 3
+    GENERATION = 4
+    MARKET = 5
+    SIZE = 6
+    EDGE = 7
+    CASH = 8
+    BUSY = 9
+    UNARMED = 10
+    UNSUPPORTED = 11
+
+
+class PartialReason(IntEnum):
+    """Why a basket stayed partial. Each has a counter `partial_<name>`."""
+
+    NONE = 0
+    KILLED = 1
+    """A fill-or-kill leg found too little at its price."""
+    REFUSED = 2
+    """The venue refused a leg."""
+    DOUBT = 3
+    """A leg's outcome could not be proven in time."""
+    RESTART = 4
+    """The executor died while the basket was on its way."""
+
+
+class FlightState(IntEnum):
+    """Life of a basket that was sent; transitions are a table in executor/orders.py."""
+
+    NONE = 0
+    INTENT = 1
+    SENT = 2
+    RESOLVING = 3
+    COMPLETE = 4
+    PARTIAL = 5
+    MISSED = 6
+
+
+class LegState(IntEnum):
+    """Life of one order; transitions are a table in executor/orders.py."""
+
+    NONE = 0
+    INTENT = 1
+    SENT = 2
+    FILLED = 3
+    KILLED = 4
+    REFUSED = 5
+    DOUBT = 6
+    LANDED = 7
+    """Accepted by the venue, fill not seen yet."""
+    NEVER_LANDED = 8
+
+
+class LegReason(IntEnum):
+    """The venue's words for a leg that did not fill, as a closed list."""
+
+    NONE = 0
+    KILLED = 1
+    BALANCE = 2
+    TICK = 3
+    MIN_SIZE = 4
+    AMOUNTS = 5
+    CLOSED = 6
+    RESTARTING = 7
+    THROTTLED = 8
+    UNAUTHORIZED = 9
+    BANNED = 10
+    POST_ONLY_MODE = 11
+    OTHER = 12
+    TIMEOUT = 13
+    TRANSPORT = 14
+    DUPLICATED = 15
+    UNREADABLE = 16

@@ -1,0 +1,688 @@
+"""The one table of records: every struct that two processes share is described here, only here.
+
+A record is a `NamedTuple` class whose annotations are also its layout. From it come the packer that
+Python uses, the C header (`shm/_layout.h`), the numpy dtype, the JSON schema stored inside every
+segment and the hash that keeps two versions apart. Tests compare all of them.
+
+Rules of a layout: little-endian, fields at their natural alignment without holes (checked below),
+sizes in multiples of 64 bytes, no floats, unit as the last part of a name.
+
+Start reading at the records; the machinery that derives things from them is at the end.
+"""
+
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_type_hints
+
+CACHE_LINE = 64
+LINE_PAIR = 128
+"""x86 prefetches lines in pairs and some ARM cores have 128-byte lines: words with different
+writers stay this far apart."""
+
+BOOK_LEVELS = 16
+"""Levels a side that ingest publishes; the full depth stays in its own memory."""
+
+MAX_LEGS = 12
+"""A bracket set has 11 markets; the venue takes 15 orders in one batch."""
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """One integer: `code` is the struct module's, `size` its bytes."""
+
+    code: str
+    size: int
+    c_type: str
+
+
+@dataclass(frozen=True)
+class Array:
+    """`count` integers in a row."""
+
+    item: Scalar
+    count: int
+
+
+@dataclass(frozen=True)
+class Octets:
+    """`count` bytes: text padded with NUL, or something opaque such as a big-endian uint256."""
+
+    count: int
+    text: bool = False
+
+
+_U8 = Scalar("B", 1, "uint8_t")
+_U32 = Scalar("I", 4, "uint32_t")
+_I32 = Scalar("i", 4, "int32_t")
+_U64 = Scalar("Q", 8, "uint64_t")
+_I64 = Scalar("q", 8, "int64_t")
+
+U32 = Annotated[int, _U32]
+U64 = Annotated[int, _U64]
+I64 = Annotated[int, _I64]
+Word256 = Annotated[bytes, Octets(32)]
+Text8 = Annotated[bytes, Octets(8, text=True)]
+Text96 = Annotated[bytes, Octets(96, text=True)]
+LevelPrices = Annotated[tuple[int, ...], Array(_I32, BOOK_LEVELS)]
+LevelSizes = Annotated[tuple[int, ...], Array(_I64, BOOK_LEVELS)]
+LegBytes = Annotated[tuple[int, ...], Array(_U8, MAX_LEGS)]
+LegMarkets = Annotated[tuple[int, ...], Array(_U32, MAX_LEGS)]
+LegPrices = Annotated[tuple[int, ...], Array(_I32, MAX_LEGS)]
+LegSizes = Annotated[tuple[int, ...], Array(_I64, MAX_LEGS)]
+LegVersions = Annotated[tuple[int, ...], Array(_U64, MAX_LEGS)]
+LegHashes = Annotated[bytes, Octets(32 * MAX_LEGS)]
+
+MARKETS_MAX = 1024
+"""Rows of the markets, books and positions tables."""
+
+DIRTY_WORDS = MARKETS_MAX // 64
+SETTINGS_BYTES = 8176
+HISTOGRAM_BUCKETS = 1024
+
+
+# --- every segment starts with this -------------------------------------------------------------
+
+
+class Header(NamedTuple):
+    """First bytes of every segment, followed by the JSON schema; see shm/segment.py."""
+
+    magic: U64
+    """Stored last: whoever reads the right value sees a whole header."""
+    header_bytes: U64
+    total_bytes: U64
+    schema_offset: U64
+    schema_bytes: U64
+    data_offset: U64
+    """Where the offsets of the schema's sections count from."""
+    created_wall_ns: U64
+    creator_pid: U64
+    creator_start_ticks: U64
+    endian_tag: U64
+    checksum: U64
+    """CRC-32 of header and schema with this field and the magic as zero."""
+    layout_hash: Annotated[bytes, Octets(16)]
+    boot_id: Annotated[bytes, Octets(16)]
+    segment: Annotated[bytes, Octets(32, text=True)]
+    instance: Annotated[bytes, Octets(32, text=True)]
+
+
+# --- control ----------------------------------------------------------------------------------
+
+
+class RoleRow(NamedTuple):
+    """Who fills a role. Written by the holder of the role's kernel lock, by nobody else."""
+
+    epoch: U64
+    """Grows by one with every process that takes the role; a publisher compares it each time."""
+    pid: U64
+    start_ticks: U64
+    """The process's start time from /proc: a pid alone can be a stranger's."""
+    started_ns: U64
+    heartbeat_ns: U64
+    """CLOCK_MONOTONIC, stamped from inside the working loop: progress, not mere existence."""
+    loops: U64
+    state: U64
+    adopted_generation: U64
+
+
+class Switches(NamedTuple):
+    """What the operator wants. Written by desk only; every stage reads it in its loop."""
+
+    trading_enabled: U64
+    """1 while new baskets may be sent."""
+
+
+class SettingsBlob(NamedTuple):
+    """The validated settings as JSON, written once by whoever starts the system."""
+
+    generation: U64
+    length: U64
+    text: Annotated[bytes, Octets(SETTINGS_BYTES, text=True)]
+
+
+# --- markets ----------------------------------------------------------------------------------
+
+
+class Generation(NamedTuple):
+    """Head of the markets table: which set of markets this is."""
+
+    generation: U64
+    rows_used: U64
+    """Rows in use are 0..count-1; a row may be free or retired among them."""
+    published_ns: U64
+
+
+class Market(NamedTuple):
+    """Facts of one market. Row numbers are stable while a market lives: they index `books`."""
+
+    key: U64
+    """First 8 bytes of the condition id: lets a reader see that a row changed its tenant."""
+    lower_usd_e6: I64
+    upper_usd_e6: I64
+    """Bounds of the settlement price; I64_MIN / I64_MAX where the side is open."""
+    expiry_ms: I64
+    min_size_e6: I64
+    fingerprint: U64
+    """Hash of the resolution rule; families pair only when equal."""
+    condition: Word256
+    yes_token: Word256
+    no_token: Word256
+    row: U32
+    group: U32
+    """Markets of one coin, expiry and horizon share a group number."""
+    kind: U32
+    state: U32
+    exchange: U32
+    tick_e4: U32
+    fee_rate_e6: U32
+    taker_delay_ms: U32
+    coin: Text8
+    slug: Text96
+
+
+# --- books ------------------------------------------------------------------------------------
+
+
+class Book(NamedTuple):
+    """One market's book in YES terms, best levels first. The NO side is its mirror."""
+
+    market_key: U64
+    epoch: U64
+    """Epoch of the ingest process that wrote it; another epoch than the current one is stale."""
+    exchange_ms: I64
+    received_ns: U64
+    """When the frame became readable here; ages are measured from this."""
+    frames: U64
+    state: U32
+    tick_e4: U32
+    bid_count: U32
+    ask_count: U32
+    last_trade_e4: U32
+    hash_state: U32
+    bid_price_e4: LevelPrices
+    ask_price_e4: LevelPrices
+    bid_size_e6: LevelSizes
+    ask_size_e6: LevelSizes
+
+
+class Update(NamedTuple):
+    """ingest -> engine: look again at this market."""
+
+    market: U32
+    flags: U32
+    book_version: U64
+    exchange_ms: I64
+    frame_ns: U64
+    parsed_ns: U64
+    published_ns: U64
+
+
+class DirtyBits(NamedTuple):
+    """One bit a market. A market is dirty while its bits in the two copies differ.
+
+    ingest owns one copy and flips a bit to mark, engine owns the other and follows: so each word
+    has one writer and no mark is lost when the updates ring is full.
+    """
+
+    word: Annotated[tuple[int, ...], Array(_U64, DIRTY_WORDS)]
+
+
+# --- baskets and signals ----------------------------------------------------------------------
+
+
+class BasketRow(NamedTuple):
+    """One compiled basket and what it was worth when last looked at."""
+
+    basket: U64
+    """Stable id: hash of kind and legs; 0 means the row is free."""
+    generation: U64
+    kind: U32
+    group: U32
+    leg_count: U32
+    verdict: U32
+    payout_e4: I64
+    """Guaranteed payout of one unit outside the flagged cases."""
+    tie_payout_e4: I64
+    """Least payout when the settlement price equals a bound exactly."""
+    void_payout_e4: I64
+    """Payout when every market of the group resolves 50-50."""
+    gross_e8: I64
+    net_e8: I64
+    size_e6: I64
+    evaluated_ns: U64
+    leg_market: LegMarkets
+    leg_outcome: LegBytes
+    leg_side: LegBytes
+
+
+class Signal(NamedTuple):
+    """engine -> executor: buy this basket at these prices, now."""
+
+    signal: U64
+    """Engine epoch in the upper 24 bits, a count in the lower 40: never repeated."""
+    basket: U64
+    generation: U64
+    kind: U32
+    leg_count: U32
+    payout_e4: I64
+    size_e6: I64
+    gross_e8: I64
+    net_e8: I64
+    frame_ns: U64
+    parsed_ns: U64
+    published_ns: U64
+    seen_ns: U64
+    created_ns: U64
+    leg_market: LegMarkets
+    leg_outcome: LegBytes
+    leg_side: LegBytes
+    leg_price_e4: LegPrices
+    leg_size_e6: LegSizes
+    leg_version: LegVersions
+
+
+class Report(NamedTuple):
+    """executor -> engine: what became of a signal. Never dropped."""
+
+    signal: U64
+    basket: U64
+    kind: U32
+    reason: U32
+    leg_count: U32
+    legs_filled: U32
+    size_e6: I64
+    cost_usd_e6: I64
+    fee_usd_e6: I64
+    profit_usd_e6: I64
+    reported_ns: U64
+    latency_ns: U64
+    leg_market: LegMarkets
+    leg_state: LegBytes
+    leg_reason: LegBytes
+
+
+# --- executor ---------------------------------------------------------------------------------
+
+
+class Flight(NamedTuple):
+    """One basket on its way: written before the bytes leave, so that a restart finds it."""
+
+    signal: U64
+    basket: U64
+    kind: U32
+    state: U32
+    reason: U32
+    leg_count: U32
+    size_e6: I64
+    payout_e4: I64
+    reserved_usd_e6: I64
+    created_ms: I64
+    sent_ns: U64
+    leg_market: LegMarkets
+    leg_outcome: LegBytes
+    leg_side: LegBytes
+    leg_state: LegBytes
+    leg_reason: LegBytes
+    leg_price_e4: LegPrices
+    leg_filled_e6: LegSizes
+    leg_cost_usd_e6: LegSizes
+    leg_fee_usd_e6: LegSizes
+    leg_hash: LegHashes
+
+
+class Position(NamedTuple):
+    """What we hold of one market, from fills."""
+
+    market_key: U64
+    yes_e6: I64
+    no_e6: I64
+    yes_cost_usd_e6: I64
+    no_cost_usd_e6: I64
+    fee_usd_e6: I64
+    fills: U64
+    updated_ns: U64
+
+
+class Account(NamedTuple):
+    """Cash and profit, from fills; every figure can be recomputed from the venue's trade list."""
+
+    cash_usd_e6: I64
+    opening_usd_e6: I64
+    reserved_usd_e6: I64
+    fee_usd_e6: I64
+    locked_profit_usd_e6: I64
+    """Guaranteed payout less cost and fees of the complete baskets."""
+    orphan_cost_usd_e6: I64
+    """Cost and fees of legs whose basket stayed partial."""
+    fills: U64
+    updated_ns: U64
+    wallet: Word256
+    """The funder's address, left-padded as on chain."""
+
+
+# --- statistics: one record a stage; its fields are the counters --------------------------------
+
+
+class StageStats(NamedTuple):
+    """What every stage counts about itself; first section of each `stats` segment."""
+
+    rss_bytes: U64
+    gc_collections: U64
+    """Collections since warm-up ended; a hot stage keeps this at 0."""
+    errors: U64
+    last_error_ns: U64
+
+
+class IngestStats(NamedTuple):
+    """Counters of ingest; also the names that the inspector prints."""
+
+    frames_in: U64
+    bytes_in: U64
+    events_book: U64
+    events_price_change: U64
+    events_last_trade: U64
+    events_tick_size: U64
+    events_other: U64
+    frames_refused: U64
+    events_refused: U64
+    unknown_market: U64
+    backward_time: U64
+    mirror_mismatch: U64
+    hash_checked: U64
+    hash_mismatch: U64
+    crossed_books: U64
+    updates_pushed: U64
+    updates_conflated: U64
+    books_live: U64
+    books_stale: U64
+    subscriptions: U64
+    connections: U64
+    reconnects: U64
+    pings_sent: U64
+    pongs_received: U64
+
+
+class EngineStats(NamedTuple):
+    """Counters of the engine."""
+
+    updates_seen: U64
+    updates_conflated: U64
+    books_read: U64
+    books_busy: U64
+    evaluations: U64
+    hits: U64
+    held_stale: U64
+    held_skew: U64
+    held_cooldown: U64
+    held_busy: U64
+    held_small: U64
+    held_disabled: U64
+    signals: U64
+    signals_full: U64
+    reports_seen: U64
+    baskets: U64
+    baskets_unproven: U64
+    generations: U64
+
+
+class ExecutorStats(NamedTuple):
+    """Counters of the executor. `refused_*` and `partial_*` are the counted reasons."""
+
+    signals_seen: U64
+    refused_disabled: U64
+    refused_stale: U64
+    refused_duplicate: U64
+    refused_generation: U64
+    refused_market: U64
+    refused_size: U64
+    refused_edge: U64
+    refused_cash: U64
+    refused_busy: U64
+    refused_unarmed: U64
+    refused_unsupported: U64
+    orders_sent: U64
+    orders_accepted: U64
+    orders_refused: U64
+    orders_killed: U64
+    orders_filled: U64
+    orders_doubt: U64
+    baskets_sent: U64
+    baskets_complete: U64
+    baskets_partial: U64
+    baskets_missed: U64
+    partial_killed: U64
+    partial_refused: U64
+    partial_doubt: U64
+    partial_restart: U64
+    posts: U64
+    post_errors: U64
+    reconnects: U64
+    fills_seen: U64
+    fills_duplicate: U64
+    trades_failed: U64
+    recoveries: U64
+    reports_waited: U64
+
+
+class DeskStats(NamedTuple):
+    """Counters of desk."""
+
+    discoveries: U64
+    discovery_errors: U64
+    events_read: U64
+    markets_published: U64
+    markets_refused: U64
+    families_unpaired: U64
+
+
+class Histogram(NamedTuple):
+    """Log-linear buckets of nanoseconds, 32 a power of two (3 % wide); see shm/histogram.py."""
+
+    name: Annotated[bytes, Octets(32, text=True)]
+    max_ns: U64
+    padding: Annotated[bytes, Octets(24)]
+    bucket: Annotated[tuple[int, ...], Array(_U64, HISTOGRAM_BUCKETS)]
+
+
+# --- machinery ----------------------------------------------------------------------------------
+
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where one field lies: `kind` says how to read the bytes at `offset`."""
+
+    name: str
+    kind: Scalar | Array | Octets
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        match self.kind:
+            case Scalar(size=size):
+                return size
+            case Array(item=item, count=count):
+                return item.size * count
+            case Octets(count=count):
+                return count
+
+    @property
+    def alignment(self) -> int:
+        """Bytes; the natural alignment of one element."""
+        match self.kind:
+            case Scalar(size=size) | Array(item=Scalar(size=size)):
+                return size
+            case Octets():
+                return 1
+
+    @property
+    def code(self) -> str:
+        """Format for the struct module."""
+        match self.kind:
+            case Scalar(code=code):
+                return code
+            case Array(item=item, count=count):
+                return f"{count}{item.code}"
+            case Octets(count=count):
+                return f"{count}s"
+
+    @property
+    def dtype(self) -> str:
+        """Format for numpy, without the count."""
+        match self.kind:
+            case Scalar(code=code, size=size) | Array(item=Scalar(code=code, size=size)):
+                return f"<{'u' if code.isupper() else 'i'}{size}"
+            case Octets(count=count, text=text):
+                return f"|{'S' if text else 'V'}{count}"
+
+    @property
+    def count(self) -> int:
+        """Elements; 1 unless the field is an array."""
+        return self.kind.count if isinstance(self.kind, Array) else 1
+
+
+class Record(Generic[RowT]):
+    """The layout of one `NamedTuple` class: size, fields, packing.
+
+    `size` is the packed length rounded up to whole cache lines less `head` bytes, where `head`
+    is 8 for records that follow a ring slot's commit word and 0 otherwise.
+    """
+
+    def __init__(self, row: type[RowT], *, head: int = 0) -> None:
+        self.row = row
+        self.name = _snake(row.__name__)
+        self.head = head
+        self.fields = tuple(_place_fields(row))
+        end = self.fields[-1].offset + self.fields[-1].size
+        self.size = _round_up(head + end, CACHE_LINE) - head
+        padding = self.size - end
+        codes = "".join(field.code for field in self.fields)
+        self._struct = struct.Struct(f"<{codes}{padding}x")
+        assert self._struct.size == self.size, f"{self.name}: {self._struct.size} != {self.size}"
+        self._arrays = tuple(
+            (i, field.kind.count)
+            for i, field in enumerate(self.fields)
+            if isinstance(field.kind, Array)
+        )
+
+    @cached_property
+    def offset_of(self) -> dict[str, int]:
+        """Field name -> byte offset inside the record."""
+        return {field.name: field.offset for field in self.fields}
+
+    def pack(self, row: RowT) -> bytes:
+        """Row -> `size` bytes; struct.error if a value does not fit its field."""
+        if not self._arrays:
+            return self._struct.pack(*row)
+        flat: list[Any] = []
+        taken = 0
+        for index, count in self._arrays:
+            flat.extend(row[taken:index])
+            items = row[index]
+            assert len(items) == count, f"{self.name}.{self.fields[index].name}: {len(items)}"
+            flat.extend(items)
+            taken = index + 1
+        flat.extend(row[taken:])
+        return self._struct.pack(*flat)
+
+    def unpack(self, data: bytes | bytearray | memoryview, offset: int = 0) -> RowT:
+        """`size` bytes at `offset` -> row."""
+        flat = self._struct.unpack_from(data, offset)
+        if not self._arrays:
+            return self.row(*flat)
+        values: list[Any] = []
+        at = 0
+        for field in self.fields:
+            if isinstance(field.kind, Array):
+                values.append(flat[at : at + field.kind.count])
+                at += field.kind.count
+            else:
+                values.append(flat[at])
+                at += 1
+        return self.row(*values)
+
+    def blank(self) -> RowT:
+        """A row of zeros."""
+        return self.unpack(bytes(self.size))
+
+    def schema(self) -> dict[str, Any]:
+        """What the inspector needs to read this record without our code."""
+        return {
+            "name": self.name,
+            "size": self.size,
+            "fields": [[f.name, f.dtype, f.offset, f.count] for f in self.fields],
+        }
+
+
+def _place_fields(row: type[Any]) -> list[Field]:
+    fields: list[Field] = []
+    offset = 0
+    for name, hint in get_type_hints(row, include_extras=True).items():
+        (kind,) = hint.__metadata__
+        field = Field(name, kind, offset)
+        if offset % field.alignment:
+            raise AssertionError(f"{row.__name__}.{name} at {offset}: not naturally aligned")
+        fields.append(field)
+        offset += field.size
+    return fields
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+COMMIT_BYTES = 8
+"""A ring slot begins with its commit word."""
+
+HEADER = Record(Header)
+DIRTY_BITS = Record(DirtyBits)
+ROLE_ROW = Record(RoleRow)
+SWITCHES = Record(Switches)
+SETTINGS_BLOB = Record(SettingsBlob)
+GENERATION = Record(Generation)
+MARKET = Record(Market)
+BOOK = Record(Book)
+UPDATE = Record(Update, head=COMMIT_BYTES)
+BASKET_ROW = Record(BasketRow)
+SIGNAL = Record(Signal, head=COMMIT_BYTES)
+REPORT = Record(Report, head=COMMIT_BYTES)
+FLIGHT = Record(Flight)
+POSITION = Record(Position)
+ACCOUNT = Record(Account)
+STAGE_STATS = Record(StageStats)
+INGEST_STATS = Record(IngestStats)
+ENGINE_STATS = Record(EngineStats)
+EXECUTOR_STATS = Record(ExecutorStats)
+DESK_STATS = Record(DeskStats)
+HISTOGRAM = Record(Histogram)
+
+RECORDS: tuple[Record[Any], ...] = (
+    HEADER,
+    ROLE_ROW,
+    SWITCHES,
+    SETTINGS_BLOB,
+    GENERATION,
+    MARKET,
+    BOOK,
+    UPDATE,
+    DIRTY_BITS,
+    BASKET_ROW,
+    SIGNAL,
+    REPORT,
+    FLIGHT,
+    POSITION,
+    ACCOUNT,
+    STAGE_STATS,
+    INGEST_STATS,
+    ENGINE_STATS,
+    EXECUTOR_STATS,
+    DESK_STATS,
+    HISTOGRAM,
+)

@@ -1,0 +1,58 @@
+"""The markets table: one generation of market facts, replaced and read as a whole."""
+
+import time
+from collections.abc import Sequence
+
+from shm.backend import LatchReader, LatchWriter
+from shm.codes import MarketState
+from shm.fabric import Fabric, find_section
+from shm.layout import GENERATION, MARKET, MARKETS_MAX, Generation, Market
+
+_, _PLACED = find_section("markets")
+_BYTES = _PLACED.section.payload_bytes
+
+
+class MarketsWriter:
+    """desk's pen."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        view = fabric.segment("markets", writable=True).view
+        self._latch = LatchWriter(view, _PLACED.offset, _BYTES, 1, fabric.fence)
+
+    def publish(self, generation: int, markets: Sequence[Market]) -> None:
+        """Replace the whole table; each market must stand at its own row number."""
+        assert len(markets) <= MARKETS_MAX
+        assert all(market.row == i for i, market in enumerate(markets))
+        head = Generation(generation, len(markets), time.monotonic_ns())
+        payload = GENERATION.pack(head) + b"".join(MARKET.pack(market) for market in markets)
+        self._latch.write(0, payload.ljust(_BYTES, b"\0"))
+
+
+class MarketsReader:
+    """Everyone's view. `changed()` costs one load."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        view = fabric.segment("markets", writable=False).view
+        self._latch = LatchReader(view, _PLACED.offset, _BYTES, 1)
+        self._version = 0
+
+    def changed(self) -> bool:
+        """Whether a generation was published since the last `read`."""
+        return self._latch.version(0) != self._version
+
+    def read(self) -> tuple[int, list[Market]]:
+        """Generation number and its rows (free and retired ones too); (0, []) before the first."""
+        payload = None
+        while payload is None:  # desk writes a few times a day; a second try always succeeds
+            payload = self._latch.read(0)
+        self._version = self._latch.seen
+        head = GENERATION.unpack(payload)
+        rows = [
+            MARKET.unpack(payload, GENERATION.size + i * MARKET.size) for i in range(head.rows_used)
+        ]
+        return head.generation, rows
+
+
+def active(markets: Sequence[Market]) -> list[Market]:
+    """The rows that are in use."""
+    return [market for market in markets if market.state == MarketState.ACTIVE]

@@ -1,0 +1,264 @@
+"""Settings: one frozen tree, read from TOML and environment, validated once, unknown keys refused.
+
+Whoever starts the system (`polytrio run`, `supervisor.py up`) reads and validates them and
+publishes the result in shared memory; the stages take it from there, so that all run with the same.
+Secrets are never settings: `wallet.key_file` is a path.
+
+`POLYTRIO__ENGINE__COOLDOWN_MS=500` in the environment overrides `cooldown_ms` in `[engine]`.
+Every key is listed with its default in deploy/polytrio.toml (a test compares).
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shm.errors import ConfigError, LiveRefused
+
+ENV_PREFIX = "POLYTRIO__"
+DEFAULT_FILE = Path("polytrio.toml")
+
+Millis = Annotated[int, Meta(ge=1, le=3_600_000)]
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+UsdE6 = Annotated[int, Meta(ge=1, le=10**15)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,24}$")]
+Coin = Annotated[str, Meta(pattern=r"^[A-Z]{2,8}$")]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table in the settings file."""
+
+
+class VenueSettings(_Section, frozen=True):
+    """Addresses of the venue. Empty ones follow from `venue`: the simulated exchange's own."""
+
+    clob_url: str = ""
+    gamma_url: str = ""
+    market_ws_url: str = ""
+    user_ws_url: str = ""
+
+
+class SimSettings(_Section, frozen=True):
+    """The simulated exchange, when `venue = "sim"`."""
+
+    port: Port = 0
+    """0: any free port (`polytrio run` only; under supervisord name one)."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """0: a new one each time."""
+    frames_per_second: Annotated[int, Meta(ge=1, le=20_000)] = 300
+    mispricings_per_minute: Annotated[int, Meta(ge=0, le=6_000)] = 90
+    opening_cash_usd: Annotated[int, Meta(ge=1, le=10**9)] = 100_000
+
+
+class DeskSettings(_Section, frozen=True):
+    """Discovery and everything that people see."""
+
+    coins: Annotated[tuple[Coin, ...], Meta(min_length=1, max_length=16)] = ("BTC", "ETH", "SOL")
+    days: Annotated[int, Meta(ge=1, le=7)] = 2
+    """How many coming daily expiries to trade."""
+    discover_every_s: Seconds = 60
+    var_dir: str = "var"
+    """Logs and the paper wallet's key go below this folder, in one named after the instance."""
+
+
+class IngestSettings(_Section, frozen=True):
+    """The market feed."""
+
+    tokens_per_socket: Annotated[int, Meta(ge=1, le=500)] = 200
+    ping_every_s: Seconds = 10
+    silence_limit_s: Seconds = 30
+    """A socket without any inbound frame for this long is replaced."""
+    reconnect_base_ms: Millis = 250
+    reconnect_cap_s: Seconds = 30
+    snapshot_wait_ms: Millis = 2_000
+    """A book without a snapshot after this is asked for again."""
+    max_frame_bytes: Annotated[int, Meta(ge=65_536, le=2**28)] = 16 * 2**20
+    hash_check_every: Count = 64
+    """Each snapshot's hash is compared with the venue's, and every n-th change."""
+
+
+class EngineSettings(_Section, frozen=True):
+    """What is worth a signal."""
+
+    kernel: Literal["auto", "native", "python"] = "auto"
+    min_net_edge_e8: Annotated[int, Meta(ge=1, le=10**8)] = 100_000
+    """Least edge of one unit after fees, in units of $0.00000001 (100000 is a tenth of a cent)."""
+    min_profit_usd_e6: UsdE6 = 20_000
+    """Least profit of one basket after fees, in micro-dollars."""
+    max_book_age_ms: Millis = 60_000
+    """A leg whose book has not changed for longer is not traded."""
+    max_leg_skew_ms: Millis = 60_000
+    max_ingest_silence_ms: Millis = 1_000
+    """No signal while ingest's heartbeat is older."""
+    cooldown_ms: Millis = 250
+    """Pause of a basket after its orders went out."""
+    signal_wait_ms: Millis = 2_000
+    """A basket whose signal was never reported on is free again after this."""
+    max_basket_shares: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+
+
+class ExecutorSettings(_Section, frozen=True):
+    """What may be sent."""
+
+    max_signal_age_ms: Millis = 250
+    max_basket_usd_e6: UsdE6 = 1_000_000_000
+    cash_reserve_usd_e6: Annotated[int, Meta(ge=0, le=10**15)] = 10_000_000
+    """Cash that is never spent."""
+    max_flights: Annotated[int, Meta(ge=1, le=64)] = 8
+    """Baskets on their way at one time."""
+    reply_timeout_ms: Millis = 3_000
+    doubt_settle_ms: Millis = 5_000
+    """How long an order without a reply is looked for before it counts as never landed."""
+    fill_wait_ms: Millis = 1_000
+    """A fill that the user channel does not show within this is asked for by REST."""
+
+
+class WalletSettings(_Section, frozen=True):
+    """Whose orders they are. The key itself is in a file that only its owner can read."""
+
+    key_file: str = ""
+    """Empty: the instance's own paper wallet, made at first start."""
+    signature_type: Annotated[int, Meta(ge=0, le=3)] = 0
+    """0 EOA, 1 proxy wallet, 2 Safe, 3 deposit wallet."""
+    funder: Annotated[str, Meta(pattern=r"^(0x[0-9a-fA-F]{40})?$")] = ""
+    """The wallet that holds the money; empty for type 0, where it is the key's own address."""
+
+
+class StageSettings(_Section, frozen=True):
+    """How the processes run."""
+
+    wait: Literal["auto", "spin", "block"] = "auto"
+    """auto: spin when there is a core for each hot stage and one to spare."""
+    restarts_per_minute: Annotated[int, Meta(ge=1, le=600)] = 20
+    """A stage that crashes more often is left down."""
+
+
+class Settings(_Section, frozen=True):
+    """The whole tree; top-level keys first, then one table per folder."""
+
+    instance: Name = "main"
+    mode: Literal["paper", "live"] = "paper"
+    venue: Literal["sim", "polymarket"] = "sim"
+    venues: VenueSettings = VenueSettings()
+    sim: SimSettings = SimSettings()
+    desk: DeskSettings = DeskSettings()
+    ingest: IngestSettings = IngestSettings()
+    engine: EngineSettings = EngineSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    wallet: WalletSettings = WalletSettings()
+    stages: StageSettings = StageSettings()
+
+    def require_supported(self) -> None:
+        """Refuse what this version cannot do safely: real money, and the real venue."""
+        if self.mode == "live":
+            raise LiveRefused(
+                'mode = "live": this version does not trade real money, because the journal and '
+                'the risk limits that it needs are not built yet; set mode = "paper"'
+            )
+        if self.venue != "sim":
+            raise LiveRefused(
+                'venue = "polymarket": paper trading on live data is not built yet; '
+                'set venue = "sim"'
+            )
+
+    def with_addresses(self, url: str) -> "Settings":
+        """Fill in the venue addresses that are left open, from the simulated exchange's own."""
+        ws = url.replace("http://", "ws://", 1)
+        given = self.venues
+        venues = VenueSettings(
+            clob_url=given.clob_url or url,
+            gamma_url=given.gamma_url or url,
+            market_ws_url=given.market_ws_url or f"{ws}/ws/market",
+            user_ws_url=given.user_ws_url or f"{ws}/ws/user",
+        )
+        return msgspec.structs.replace(self, venues=venues)
+
+    def sim_options(self) -> list[str]:
+        """Command-line options that start the simulated exchange as these settings want it."""
+        options: dict[str, object] = {
+            "--port": self.sim.port,
+            "--coins": ",".join(self.desk.coins),
+            "--days": self.desk.days,
+            "--frames-per-second": self.sim.frames_per_second,
+            "--mispricings-per-minute": self.sim.mispricings_per_minute,
+            "--opening-cash-usd": self.sim.opening_cash_usd,
+        }
+        if self.sim.seed:
+            options["--seed"] = self.sim.seed
+        return [word for name, value in options.items() for word in (name, str(value))]
+
+    @property
+    def var_path(self) -> Path:
+        """Folder of this instance's files."""
+        return Path(self.desk.var_dir) / self.instance
+
+    @property
+    def key_path(self) -> Path:
+        """File of the signing key."""
+        return Path(self.wallet.key_file) if self.wallet.key_file else self.var_path / "paper.key"
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the file (or polytrio.toml here, or nothing) and the environment; `ConfigError` if bad.
+
+    A path that was asked for must exist; the default file may be absent.
+    """
+    tree = _read_file(path)
+    for name, value in sorted((environment or os.environ).items()):
+        if name.startswith(ENV_PREFIX):
+            _override(tree, name, value)
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), path)) from None
+
+
+def _read_file(path: Path | None) -> dict[str, Any]:
+    chosen = path or DEFAULT_FILE
+    try:
+        return tomllib.loads(chosen.read_text("utf-8"))
+    except FileNotFoundError:
+        if path is None:
+            return {}
+        raise ConfigError(f"no settings file {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{chosen} is not valid TOML: {error}") from None
+
+
+def _override(tree: dict[str, Any], name: str, value: str) -> None:
+    keys = name.removeprefix(ENV_PREFIX).lower().split("__")
+    table = tree
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"environment variable {name}: {key!r} is not a table")
+    try:
+        table[keys[-1]] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[keys[-1]] = value  # a bare word is a string
+
+
+def _explain(message: str, path: Path | None) -> str:
+    """Msgspec's message with the file in front and the allowed keys behind."""
+    where = f"{path or DEFAULT_FILE} and environment"
+    if "unknown field" not in message:
+        return f"settings ({where}): {message}"
+    wrong = message.split("`")[1]
+    section: Any = Settings
+    if " - at `$." in message:
+        section = _section_of(message.rsplit("`$.", 1)[1].rstrip("`"))
+    allowed = [field.name for field in msgspec.structs.fields(section)]
+    close = difflib.get_close_matches(wrong, allowed, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"settings ({where}): {message}; {hint}allowed: {', '.join(allowed)}"
+
+
+def _section_of(name: str) -> Any:
+    return next(f.type for f in msgspec.structs.fields(Settings) if f.name == name)

@@ -1,0 +1,212 @@
+"""The frame in which every stage runs: start, loop, heartbeat, stop, and the meaning of its end.
+
+Start and restart are the same path: take the role's lock, raise the epoch, attach, read the
+settings from shared memory, work. A stage is either a `Poller` (engine: a loop of its own) or a
+coroutine (ingest and executor: they own sockets). Both are stopped by SIGTERM, and both stamp their
+heartbeat from the loop that does the work.
+
+Known errors end the process with one line and the exit code of shm/errors.py; anything else is a
+defect and ends it with a traceback and code 1, which a supervisor answers with a restart.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from shm import backend, layout
+from shm.codes import STAGES, Role, StageState
+from shm.control import SwitchBoard, read_settings
+from shm.errors import ConfigError, PolytrioError, SegmentMissing
+from shm.fabric import Fabric
+from shm.process import resident_bytes
+from shm.roles import HEARTBEAT_PERIOD_NS, RoleHolder, RoleLock
+from shm.settings import Settings
+
+SLOW_CHECK_NS = 1_000_000_000
+"""How often a stage measures itself and looks whether its world is still the same."""
+
+ATTACH_PATIENCE_S = 10.0
+SPINS = 2_000
+SPINS_DEDICATED = 200_000
+"""About a millisecond: a spinning stage still returns to its loop this often."""
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class Poller(Protocol):
+    """A stage with its own loop."""
+
+    def step(self) -> int:
+        """Do what is there to do; how much it was."""
+
+    def wait(self, spins: int, timeout_ns: int) -> None:
+        """Rest until there may be something to do, at most `timeout_ns`."""
+
+
+class Stage:
+    """What a stage holds while it runs: its role, its world, its clockwork."""
+
+    def __init__(self, instance: str, role: Role) -> None:
+        self.role = role
+        self.log = logging.getLogger(role.label)
+        self.fabric = Fabric(instance, role)
+        self.settings: Settings = _find_system(self.fabric)
+        self._lock = RoleLock(instance, role)
+        self._lock.take()
+        self.fabric.require_named()  # what we found before we held the lock may be gone
+        self.holder = RoleHolder(self.fabric.segment("control", writable=True), role)
+        self.fabric.fence = self.holder.fence
+        self.switches = SwitchBoard(self.fabric)
+        self._stats = self.fabric.counters(
+            f"stats-{role.label}.stage", layout.STAGE_STATS, write=True
+        )
+        self._parent = os.getppid()
+        self._beat_ns = 0
+        self._slow_ns = 0
+        self._collections_before = 0
+        self.stopping = False
+
+    @property
+    def dedicated_core(self) -> bool:
+        """Whether this stage may burn a core while it waits."""
+        match self.settings.stages.wait:
+            case "spin":
+                return True
+            case "block":
+                return False
+            case _:
+                return len(os.sched_getaffinity(0)) > len(STAGES)
+
+    def stop(self) -> None:
+        """Leave the loop at its next turn."""
+        self.stopping = True
+
+    def warm(self) -> None:
+        """Everything that lives long exists now: put it out of the collector's reach and count."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._collections_before = _collections()
+
+    def pulse(self) -> None:
+        """Called on every turn of the loop; cheap unless something is due."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._beat_ns < HEARTBEAT_PERIOD_NS:
+            return
+        self._beat_ns = now_ns
+        self.holder.fence.check()
+        self.holder.beat(now_ns)
+        if now_ns - self._slow_ns >= SLOW_CHECK_NS:
+            self._slow_ns = now_ns
+            self._look_around()
+
+    def _look_around(self) -> None:
+        self._stats.set("rss_bytes", resident_bytes())
+        self._stats.set("gc_collections", _collections() - self._collections_before)
+        self.fabric.require_named()
+        if os.getppid() != self._parent:
+            self.log.warning("the supervising process is gone; stopping")
+            self.stop()
+
+    def run_poller(self, poller: Poller) -> None:
+        """Turn the loop of a poller until stopped."""
+        self.warm()
+        self.holder.enter(StageState.RUNNING)
+        spins = SPINS_DEDICATED if self.dedicated_core else SPINS
+        while not self.stopping:
+            self.pulse()
+            if not poller.step():
+                timeout_ns = 0 if self.dedicated_core else HEARTBEAT_PERIOD_NS // 2
+                poller.wait(spins, timeout_ns)
+
+    def run_async(self, work: Callable[["Stage"], Awaitable[None]]) -> None:
+        """Run a coroutine that ends soon after `stopping` is true; its errors end the stage."""
+        asyncio.run(self._run_async(work))
+
+    async def _run_async(self, work: Callable[["Stage"], Awaitable[None]]) -> None:
+        failures: list[BaseException] = []
+
+        def fail(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            """A callback that raises would be logged and forgotten: here it ends the stage."""
+            failures.append(context.get("exception") or RuntimeError(context["message"]))
+
+        asyncio.get_running_loop().set_exception_handler(fail)
+        worker = asyncio.ensure_future(work(self))
+        self.warm()
+        while not worker.done():
+            self.pulse()
+            await asyncio.wait([worker], timeout=HEARTBEAT_PERIOD_NS / 1e9)
+            if failures:
+                worker.cancel()
+                raise failures[0]
+        await worker
+
+
+def _collections() -> int:
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+
+def _find_system(fabric: Fabric) -> Settings:
+    """Wait a while for the segments: a stage may be started a moment before they are made.
+
+    The settings are written last, so that whoever sees them finds all segments.
+    """
+    deadline = time.monotonic() + ATTACH_PATIENCE_S
+    while True:
+        try:
+            settings = read_settings(fabric)
+        except SegmentMissing:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if settings is not None:
+                return settings
+            if time.monotonic() > deadline:
+                raise SegmentMissing("the segments were never finished: start the system again")
+        time.sleep(0.05)
+
+
+def main(role: Role, body: Callable[[Stage], None]) -> None:
+    """Entry point of `python -m <stage>`: parse, run `body`, turn its end into an exit code."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {role.label}",
+        description=f"The {role.label} stage. Started by `polytrio run` or supervisor.py.",
+    )
+    parser.add_argument("--instance", default="main", help="which system this belongs to")
+    arguments = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
+    try:
+        _require_asserts()
+        backend.require_usable()
+        backend.die_with_parent()
+        stage = Stage(arguments.instance, role)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopper(stage))
+        if not backend.NATIVE:
+            stage.log.warning(backend.notice())
+        stage.log.info("epoch %d, pid %d", stage.holder.epoch, os.getpid())
+        body(stage)
+        stage.holder.enter(StageState.STOPPED)
+    except PolytrioError as error:
+        sys.stderr.write(f"{role.label}: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def _stopper(stage: Stage) -> Callable[[int, FrameType | None], None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stage.stop()
+
+    return stop
+
+
+def _require_asserts() -> None:
+    if not __debug__:
+        raise ConfigError("python -O strips the assertions that guard money; start without it")

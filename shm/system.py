@@ -1,0 +1,53 @@
+"""Making and removing all segments of an instance: the first and the last act of a run."""
+
+from shm.codes import Role
+from shm.control import publish_settings
+from shm.errors import SegmentExists
+from shm.fabric import Fabric
+from shm.roles import RoleHolder, RoleLock
+from shm.segment import create, destroy, list_files
+from shm.segments import LAYOUT_ID, SEGMENTS
+from shm.settings import Settings
+
+
+def living_roles(instance: str) -> list[str]:
+    """Labels of the roles that some process holds now."""
+    return [role.label for role in Role if RoleLock(instance, role).held_by_anyone()]
+
+
+def create_all(settings: Settings) -> Fabric:
+    """Make fresh segments and publish the settings; the caller holds the supervisor's lock.
+
+    What a dead system of this version left behind is replaced: positions are found at the venue,
+    not here. What another version left, or a living process uses, is not touched: `SegmentExists`.
+    """
+    instance = settings.instance
+    alive = [label for label in living_roles(instance) if label != Role.SUPERVISOR.label]
+    if alive:
+        raise SegmentExists(
+            f"{', '.join(alive)} of instance {instance!r} still runs without a supervisor: "
+            "stop it (it ends by itself within a second of its supervisor), then try again"
+        )
+    for file in list_files(instance):
+        if file.layout_id != LAYOUT_ID:
+            raise SegmentExists(
+                f"instance {instance!r} has segments of another polytrio version (layout "
+                f"{file.layout_id}, this is {LAYOUT_ID}): stop that version, then run "
+                f"`python -m shm destroy --instance {instance}`"
+            )
+        destroy(file)
+    for plan in SEGMENTS.values():
+        create(instance, plan)
+    fabric = Fabric(instance, Role.SUPERVISOR)
+    holder = RoleHolder(fabric.segment("control", writable=True), Role.SUPERVISOR)
+    fabric.fence = holder.fence
+    publish_settings(fabric, settings)
+    return fabric
+
+
+def destroy_all(instance: str) -> int:
+    """Remove every segment of an instance, of every version; how many there were."""
+    files = list(list_files(instance))
+    for file in files:
+        destroy(file)
+    return len(files)

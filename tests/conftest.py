@@ -1,0 +1,46 @@
+"""Fixtures for all tests: an instance of shared memory, the recordings, the strict flag."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shm import segment
+from shm.segments import SEGMENTS
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def require_or_skip(present: bool, what: str) -> None:
+    """Skip a test for want of something, except in CI, where nothing may be missing."""
+    if present:
+        return
+    if os.environ.get("POLYTRIO_CI") == "1":
+        pytest.fail(f"{what} is missing, and POLYTRIO_CI=1 forbids skipping")
+    pytest.skip(f"needs {what}")
+
+
+@pytest.fixture
+def instance() -> Iterator[str]:
+    """A fresh instance name; whatever is left under it in /dev/shm is removed afterwards."""
+    name = f"t-{secrets.token_hex(6)}"
+    yield name
+    for path in segment.SHM_ROOT.glob(f"polytrio.{name}.*"):
+        path.unlink()
+
+
+@pytest.fixture
+def segments(instance: str) -> str:
+    """An instance with all its segments made."""
+    for plan in SEGMENTS.values():
+        segment.create(instance, plan)
+    return instance
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of recordings, beside the repository; not shipped with it."""
+    require_or_skip((SHARED / "data").is_dir(), "the recordings in ../shared")
+    return SHARED

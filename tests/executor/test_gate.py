@@ -1,0 +1,141 @@
+"""Gate: each refusal by name, and sizes that every leg, the grid and the purse allow."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.gate import Admitted, Situation, admit
+from shm.codes import MarketKind, MarketState, Outcome, Refusal, Side
+from shm.fees import fill_fee_usd_e6
+from shm.layout import MAX_LEGS, SIGNAL, Signal
+from shm.settings import ExecutorSettings
+from tests.engine.factory import market
+
+SETTINGS = ExecutorSettings()
+NOW_NS = 10**15
+MARKETS = {row: market(row, MarketKind.ABOVE, 10 + row) for row in range(3)}
+
+
+def column(values) -> tuple[int, ...]:
+    return (*values, *([0] * (MAX_LEGS - len(values))))
+
+
+def signal(prices=(6_000, 7_000, 5_900), size=100, **some) -> Signal:
+    count = len(prices)
+    return SIGNAL.blank()._replace(
+        **{
+            "signal": 10,
+            "generation": 4,
+            "leg_count": count,
+            "payout_e4": 20_000,
+            "size_e6": size * 10**6,
+            "created_ns": NOW_NS - 1_000_000,
+            "leg_market": column(range(count)),
+            "leg_outcome": column([Outcome.YES, Outcome.NO, Outcome.NO][:count]),
+            "leg_side": column([Side.BUY] * count),
+            "leg_price_e4": column(prices),
+        }
+        | some
+    )
+
+
+def situation(**some) -> Situation:
+    return Situation(
+        **{
+            "now_ns": NOW_NS,
+            "trading": True,
+            "armed": True,
+            "generation": 4,
+            "last_signal": 9,
+            "open_flights": 0,
+            "busy_rows": frozenset(),
+            "connection_idle": True,
+            "reports_waiting": False,
+            "free_cash_usd_e6": 10**10,
+            "markets": MARKETS,
+            "ticks_e4": {},
+        }
+        | some
+    )
+
+
+def test_a_good_signal_is_admitted_with_its_whole_size():
+    admitted = admit(signal(), situation(), SETTINGS)
+    assert isinstance(admitted, Admitted)
+    assert admitted.size_e6 == 100_000_000
+
+
+@pytest.mark.parametrize(
+    ("bad_signal", "bad_situation", "refusal"),
+    [
+        ({}, {"trading": False}, Refusal.DISABLED),
+        ({}, {"armed": False}, Refusal.UNARMED),
+        ({"created_ns": NOW_NS - 250_000_001}, {}, Refusal.STALE),
+        ({}, {"last_signal": 10}, Refusal.DUPLICATE),
+        ({"generation": 3}, {}, Refusal.GENERATION),
+        ({"leg_side": column([Side.BUY, Side.SELL, Side.BUY])}, {}, Refusal.UNSUPPORTED),
+        ({"leg_market": column([0, 1, 9])}, {}, Refusal.MARKET),
+        ({"leg_outcome": column([1, 2, 5])}, {}, Refusal.MARKET),
+        ({"leg_price_e4": column([6_000, 7_000, 5_905])}, {}, Refusal.MARKET),
+        ({"leg_price_e4": column([0, 7_000, 5_900])}, {}, Refusal.MARKET),
+        ({"leg_price_e4": column([10_000, 700, 590])}, {}, Refusal.MARKET),
+        ({}, {"ticks_e4": {2: 1_000}}, Refusal.MARKET),
+        ({}, {"open_flights": 8}, Refusal.BUSY),
+        ({}, {"connection_idle": False}, Refusal.BUSY),
+        ({}, {"reports_waiting": True}, Refusal.BUSY),
+        ({}, {"busy_rows": frozenset({1})}, Refusal.BUSY),
+        ({"payout_e4": 18_900}, {}, Refusal.EDGE),
+        ({"payout_e4": 19_100}, {}, Refusal.EDGE),  # gross positive, fees make it negative
+        ({"size_e6": 4_000_000}, {}, Refusal.SIZE),
+        ({}, {"free_cash_usd_e6": 15_000_000}, Refusal.CASH),
+        ({}, {"free_cash_usd_e6": 0}, Refusal.CASH),
+    ],
+)
+def test_each_refusal_has_its_reason(bad_signal, bad_situation, refusal):
+    assert admit(signal(**bad_signal), situation(**bad_situation), SETTINGS) is refusal
+
+
+@pytest.mark.parametrize("state", [MarketState.RETIRED, MarketState.FREE])
+def test_a_market_that_is_not_active_is_refused(state):
+    markets = MARKETS | {1: MARKETS[1]._replace(state=state)}
+    assert admit(signal(), situation(markets=markets), SETTINGS) is Refusal.MARKET
+
+
+def test_a_market_with_a_taker_delay_is_refused():
+    markets = MARKETS | {1: MARKETS[1]._replace(taker_delay_ms=1)}
+    assert admit(signal(), situation(markets=markets), SETTINGS) is Refusal.MARKET
+
+
+def test_a_finer_tick_that_the_book_shows_counts():
+    prices = (6_000, 7_000, 5_905)
+    assert isinstance(admit(signal(prices), situation(ticks_e4={2: 5}), SETTINGS), Admitted)
+
+
+def test_a_leg_worth_less_than_a_dollar_is_too_small():
+    cheap = signal((100, 9_000, 9_000), size=99)
+    assert admit(cheap, situation(), SETTINGS) is Refusal.SIZE
+    assert isinstance(admit(signal((100, 9_000, 9_000), size=100), situation(), SETTINGS), Admitted)
+
+
+prices = st.integers(1, 999).map(lambda tenths: tenths * 10)
+
+
+@given(st.tuples(prices, prices, prices), st.integers(1, 2_000), st.integers(0, 2_000))
+def test_what_is_admitted_is_whole_on_every_grid_and_affordable(legs, size, cash_usd):
+    purse = situation(free_cash_usd_e6=cash_usd * 10**6)
+    payout = sum(legs) + 1_000
+    outcome = admit(signal(legs, size=size, payout_e4=payout), purse, SETTINGS)
+    if isinstance(outcome, Refusal):
+        assert outcome in {Refusal.SIZE, Refusal.CASH, Refusal.EDGE}
+        return
+    shares, rest = divmod(outcome.size_e6, 10**6)
+    assert rest == 0
+    assert 5 <= shares <= size
+    for price_e4 in legs:
+        assert shares * price_e4 % 100 == 0  # whole cents
+        assert shares * price_e4 >= 10_000  # a dollar
+    cost = sum(shares * price_e4 * 100 for price_e4 in legs)
+    fees = sum(fill_fee_usd_e6(70_000, price_e4, outcome.size_e6) for price_e4 in legs)
+    assert cost + fees <= outcome.reserve_usd_e6
+    assert outcome.reserve_usd_e6 <= cash_usd * 10**6 - SETTINGS.cash_reserve_usd_e6
+    assert outcome.reserve_usd_e6 <= SETTINGS.max_basket_usd_e6
