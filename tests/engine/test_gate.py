@@ -65,7 +65,7 @@ def test_a_cooldown_that_is_over_and_a_strangers_hold_do_not_matter():
 
 def test_sizes_are_whole_shares_up_to_the_cap():
     assert size_of(candidate(size=17.9), SETTINGS) == 17_000_000
-    assert size_of(candidate(size=10_000), SETTINGS) == 200_000_000
+    assert size_of(candidate(size=10_000), SETTINGS) == SETTINGS.max_basket_shares * 1_000_000
 
 
 def test_profit_is_edge_times_shares_rounded_down():

@@ -25,13 +25,13 @@ class Still:
         self.woken = 0
         self._ladders = list(ladders)
 
-    def start(self, now_ms):
+    def start(self, _now_ms):
         return []
 
-    def wake(self, now_ms):
+    def wake(self, _now_ms):
         self.woken += 1
 
-    def step(self, now_ms):
+    def step(self, _now_ms):
         return []
 
     def ladders(self):

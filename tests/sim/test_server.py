@@ -31,7 +31,8 @@ def test_every_private_endpoint_refuses_without_l2_headers():
         async with serving(venue) as client:
             trader = await client.trader()
             stale = trader.headers("GET", "/elsewhere", b"", client.now_s())
-            for method, path in guarded(Guard.L2):
+            for method, template in guarded(Guard.L2):
+                path = template.format(id="0x01")
                 for headers in (None, stale):
                     reply = await client.call(method, path, headers=headers)
                     assert reply == (401, {"error": "Unauthorized/Invalid api key"}), path

@@ -163,7 +163,8 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch):
             address = client.url.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(address[0], int(address[1]))
             request = (
-                "GET /ws/market HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "GET /ws/market HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\n"
                 "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             payload = SUBSCRIBE.encode()
