@@ -31,37 +31,81 @@
 _Static_assert(__atomic_always_lock_free(8, 0), "8-byte atomics must be lock-free");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
-/* --- words ---------------------------------------------------------------------------------- */
+/* --- words ----------------------------------------------------------------------------------
+ * The only accesses to shared words in this project. A build that wants to see each of them, or to
+ * die at one (tests/proof/), defines PT_STEP before including this file; here it is nothing.
+ */
+enum pt_step {
+    PT_LOAD_ACQUIRE,
+    PT_LOAD_RELAXED,
+    PT_STORE_RELEASE,
+    PT_STORE_RELAXED,
+    PT_FENCE_ACQUIRE,
+    PT_FENCE_RELEASE,
+    PT_FENCE_FULL,
+};
+
+#ifndef PT_STEP
+#define PT_STEP(step, word, value) ((void)0)
+#endif
+
+/* What is copied are records with fields of other types, which C would let the compiler assume
+ * apart from 8-byte words. */
+typedef uint64_t __attribute__((may_alias)) pt_word;
 
 static inline uint64_t pt_load(const uint64_t *word) {
-    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+    uint64_t value = __atomic_load_n((const pt_word *)word, __ATOMIC_ACQUIRE);
+    PT_STEP(PT_LOAD_ACQUIRE, word, value);
+    return value;
+}
+
+static inline uint64_t pt_load_relaxed(const uint64_t *word) {
+    uint64_t value = __atomic_load_n((const pt_word *)word, __ATOMIC_RELAXED);
+    PT_STEP(PT_LOAD_RELAXED, word, value);
+    return value;
 }
 
 static inline void pt_store(uint64_t *word, uint64_t value) {
-    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    PT_STEP(PT_STORE_RELEASE, word, value);
+    __atomic_store_n((pt_word *)word, value, __ATOMIC_RELEASE);
+}
+
+static inline void pt_store_relaxed(uint64_t *word, uint64_t value) {
+    PT_STEP(PT_STORE_RELAXED, word, value);
+    __atomic_store_n((pt_word *)word, value, __ATOMIC_RELAXED);
+}
+
+static inline void pt_fence_acquire(void) {
+    PT_STEP(PT_FENCE_ACQUIRE, NULL, 0);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
+static inline void pt_fence_release(void) {
+    PT_STEP(PT_FENCE_RELEASE, NULL, 0);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void pt_fence_full(void) {
+    PT_STEP(PT_FENCE_FULL, NULL, 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /* Counter with one writer: no lock prefix is needed, the load sees our own last store. */
 static inline void pt_add(uint64_t *word, uint64_t amount) {
-    __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+    pt_store_relaxed(word, pt_load_relaxed(word) + amount);
 }
 
-/* Payload copies; both pointers 8-byte aligned, bytes a multiple of 8. What is copied are records
- * with fields of other types, which C would let the compiler assume apart from 8-byte words. */
-typedef uint64_t __attribute__((may_alias)) pt_word;
-
+/* Payload copies; both pointers 8-byte aligned, bytes a multiple of 8. */
 static inline void pt_copy_in(uint64_t *shared, const uint64_t *own, size_t bytes) {
-    pt_word *to = (pt_word *)shared;
     const pt_word *from = (const pt_word *)own;
     for (size_t i = 0; i < bytes / 8; i++)
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+        pt_store_relaxed(&shared[i], from[i]);
 }
 
 static inline void pt_copy_out(uint64_t *own, const uint64_t *shared, size_t bytes) {
     pt_word *to = (pt_word *)own;
-    const pt_word *from = (const pt_word *)shared;
     for (size_t i = 0; i < bytes / 8; i++)
-        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+        to[i] = pt_load_relaxed(&shared[i]);
 }
 
 static inline void pt_relax(void) {
@@ -86,6 +130,22 @@ typedef struct {
 
 static inline bool pt_fenced(const pt_fence *fence) {
     return fence->epoch_word != NULL && pt_load(fence->epoch_word) != fence->epoch;
+}
+
+/* Take a role; the caller holds its kernel lock. The epoch comes first: from that store on a
+ * predecessor's publications are refused. What follows describes the new holder, for onlookers, who
+ * must not trust a pid whose start time does not match. (SYNC role-epoch) */
+static inline uint64_t pt_role_take(pt_role_row *row, uint64_t pid, uint64_t start_ticks,
+                                    uint64_t now_ns, uint64_t state) {
+    uint64_t epoch = pt_load(&row->epoch) + 1;
+    pt_store(&row->epoch, epoch);
+    pt_store(&row->start_ticks, start_ticks);
+    pt_store(&row->pid, pid);
+    pt_store(&row->started_ns, now_ns);
+    pt_store(&row->adopted_generation, 0);
+    pt_store(&row->state, state);
+    pt_store(&row->heartbeat_ns, now_ns);
+    return epoch;
 }
 
 /* --- ring: one producer, one consumer ----------------------------------------------------------
@@ -142,6 +202,7 @@ static inline void pt_ring_open_producer(pt_ring *ring) {
  * hands when it died is delivered once more, so consumers drop what they have already handled. */
 static inline void pt_ring_open_consumer(pt_ring *ring) {
     ring->position = pt_load(ring->read);
+    pt_store(ring->waiter, 0); /* a predecessor may have died in its sleep */
 }
 
 enum { PT_OK = 0, PT_FULL = 1, PT_FENCED = 2 };
@@ -158,23 +219,39 @@ static inline int pt_ring_push(pt_ring *ring, const pt_fence *fence, const uint6
     if (pt_fenced(fence))
         return PT_FENCED;
     uint64_t *slot = pt_ring_slot(ring, position);
-    __atomic_thread_fence(__ATOMIC_RELEASE); /* SYNC ring-peek: hint before the bytes it warns of */
+    pt_fence_release(); /* SYNC ring-peek: hint before the bytes it warns of */
     pt_copy_in(slot + 1, payload, ring->payload);
     if (pt_fenced(fence))
         return PT_FENCED;
     pt_store(slot, position + 1); /* SYNC ring-publish: payload before commit word */
     ring->position = position + 1;
-    __atomic_store_n(ring->write, position + 1, __ATOMIC_RELAXED); /* a hint, see open */
+    pt_store_relaxed(ring->write, position + 1); /* a hint, see open */
     return PT_OK;
+}
+
+/* Publishes up to `count` payloads that lie one after the other, oldest first, and returns how many
+ * found room; *outcome says why it stopped. In order on purpose: publishing later slots first would
+ * let the consumer see the batch at once, and leave committed slots beyond a hole if we died. */
+static inline size_t pt_ring_push_many(pt_ring *ring, const pt_fence *fence,
+                                       const uint64_t *payloads, size_t count, int *outcome) {
+    size_t pushed = 0;
+    *outcome = PT_OK;
+    while (pushed < count) {
+        *outcome = pt_ring_push(ring, fence, payloads + pushed * (ring->payload / 8));
+        if (*outcome != PT_OK)
+            break;
+        pushed++;
+    }
+    return pushed;
 }
 
 /* Wakes a sleeping consumer. The full fence pairs with the one in pt_ring_wait: without both, the
  * consumer can miss the commit word while we miss its flag, even on x86. (SYNC ring-sleep) */
 static inline void pt_ring_wake(pt_ring *ring) {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(ring->waiter, __ATOMIC_RELAXED) == 0)
+    pt_fence_full();
+    if (pt_load_relaxed(ring->waiter) == 0)
         return;
-    pt_store(ring->wake, __atomic_load_n(ring->wake, __ATOMIC_RELAXED) + 1);
+    pt_store(ring->wake, pt_load_relaxed(ring->wake) + 1);
     /* Not the PRIVATE flag: the sleeper is another process. */
     syscall(SYS_futex, (uint32_t *)ring->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
@@ -193,6 +270,21 @@ static inline bool pt_ring_pop(pt_ring *ring, uint64_t *payload) {
     return true;
 }
 
+/* Takes up to `most` messages and gives their slots back at once. A consumer killed before that gets
+ * all of them again, where `pt_ring_pop` repeats one: the price of touching its line less often. */
+static inline size_t pt_ring_pop_many(pt_ring *ring, uint64_t *payloads, size_t most) {
+    size_t taken = 0;
+    while (taken < most && pt_ring_ready(ring)) {
+        pt_copy_out(payloads + taken * (ring->payload / 8),
+                    pt_ring_slot(ring, ring->position) + 1, ring->payload);
+        ring->position++;
+        taken++;
+    }
+    if (taken != 0)
+        pt_store(ring->read, ring->position); /* SYNC ring-release */
+    return taken;
+}
+
 /* Spins `spins` times, then sleeps until woken or `timeout_ns` has passed. True if a message is
  * there. Bounded, so that the caller returns to its loop and sees signals and switches. */
 static inline bool pt_ring_wait(pt_ring *ring, uint64_t spins, uint64_t timeout_ns) {
@@ -205,7 +297,7 @@ static inline bool pt_ring_wait(pt_ring *ring, uint64_t spins, uint64_t timeout_
         return false;
     uint32_t expected = (uint32_t)pt_load(ring->wake);
     pt_store(ring->waiter, 1);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* SYNC ring-sleep: flag before the last look */
+    pt_fence_full(); /* SYNC ring-sleep: flag before the last look */
     if (!pt_ring_ready(ring)) {
         struct timespec timeout = {
             .tv_sec = (time_t)(timeout_ns / 1000000000u),
@@ -224,8 +316,8 @@ static inline bool pt_ring_peek(const pt_ring *ring, uint64_t position, uint64_t
         return false;
     pt_copy_out(payload, slot + 1, ring->payload);
     /* SYNC ring-peek: the producer touches this slot again only after its hint has come round. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return __atomic_load_n(ring->write, __ATOMIC_RELAXED) <= position + ring->mask;
+    pt_fence_acquire();
+    return pt_load_relaxed(ring->write) <= position + ring->mask;
 }
 
 /* --- latch: one writer, any readers -------------------------------------------------------------
@@ -241,9 +333,9 @@ static inline int pt_latch_write(uint64_t *row, size_t copy_bytes, const pt_fenc
                                  const uint64_t *payload) {
     if (pt_fenced(fence))
         return PT_FENCED;
-    uint64_t sequence = __atomic_load_n(row, __ATOMIC_RELAXED); /* ours alone */
+    uint64_t sequence = pt_load_relaxed(row); /* ours alone */
     /* SYNC latch-reuse: the last publication must be visible before its old copy is spoilt. */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    pt_fence_release();
     pt_copy_in(pt_latch_copy(row, copy_bytes, sequence + 1), payload, copy_bytes);
     if (pt_fenced(fence))
         return PT_FENCED;
@@ -259,8 +351,8 @@ static inline uint64_t pt_latch_read(const uint64_t *row, size_t copy_bytes, uin
         uint64_t sequence = pt_load(row); /* SYNC latch-publish */
         pt_copy_out(payload, pt_latch_copy((uint64_t *)row, copy_bytes, sequence), copy_bytes);
         /* SYNC latch-reuse: a fence, not a second acquire load, keeps the copy before the check */
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (__atomic_load_n(row, __ATOMIC_RELAXED) == sequence)
+        pt_fence_acquire();
+        if (pt_load_relaxed(row) == sequence)
             return sequence;
         pt_relax();
     }
@@ -280,9 +372,9 @@ static inline int pt_dirty_mark(uint64_t *marks, const uint64_t *seen, const pt_
         return PT_FENCED;
     uint64_t bit = (uint64_t)1 << (index % 64);
     uint64_t *word = &marks[index / 64];
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* SYNC dirty */
-    uint64_t mine = __atomic_load_n(word, __ATOMIC_RELAXED);
-    if (((mine ^ __atomic_load_n(&seen[index / 64], __ATOMIC_RELAXED)) & bit) == 0)
+    pt_fence_full(); /* SYNC dirty */
+    uint64_t mine = pt_load_relaxed(word);
+    if (((mine ^ pt_load_relaxed(&seen[index / 64])) & bit) == 0)
         pt_store(word, mine ^ bit);
     return PT_OK;
 }
@@ -290,10 +382,10 @@ static inline int pt_dirty_mark(uint64_t *marks, const uint64_t *seen, const pt_
 /* The dirty bits of one word, which are clean afterwards. */
 static inline uint64_t pt_dirty_take(const uint64_t *marks, uint64_t *seen, size_t word) {
     uint64_t now = pt_load(&marks[word]);
-    uint64_t dirty = now ^ __atomic_load_n(&seen[word], __ATOMIC_RELAXED);
+    uint64_t dirty = now ^ pt_load_relaxed(&seen[word]);
     if (dirty != 0) {
         pt_store(&seen[word], now);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* SYNC dirty */
+        pt_fence_full(); /* SYNC dirty */
     }
     return dirty;
 }
@@ -312,8 +404,8 @@ static inline size_t pt_bucket_of(uint64_t value) {
 
 static inline void pt_histogram_add(pt_histogram *histogram, uint64_t value) {
     pt_add(&histogram->bucket[pt_bucket_of(value)], 1);
-    if (value > __atomic_load_n(&histogram->max_ns, __ATOMIC_RELAXED))
-        __atomic_store_n(&histogram->max_ns, value, __ATOMIC_RELAXED);
+    if (value > pt_load_relaxed(&histogram->max_ns))
+        pt_store_relaxed(&histogram->max_ns, value);
 }
 
 #endif

@@ -37,6 +37,7 @@ RingProducer = chosen.RingProducer
 RingTail = chosen.RingTail
 Words = chosen.Words
 die_with_parent = chosen.die_with_parent
+take_role = chosen.take_role
 
 
 def notice() -> str:

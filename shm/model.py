@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shm.errors import FencedError
 from shm.histogram import bucket_of
-from shm.layout import COMMIT_BYTES, DIRTY_WORDS, HISTOGRAM
+from shm.layout import COMMIT_BYTES, DIRTY_WORDS, HISTOGRAM, ROLE_ROW
 from shm.segments import (
     LATCH_HEAD_BYTES,
     LAYOUT_ID,
@@ -41,6 +41,7 @@ __all__ = [
     "RingTail",
     "Words",
     "die_with_parent",
+    "take_role",
 ]
 
 LATCH_TRIES = 64
@@ -102,6 +103,25 @@ class Words:
     def _check(self, index: int) -> None:
         if not 0 <= index < self.count:
             raise IndexError(index)
+
+
+def take_role(buffer: Buffer, offset: int, holder: tuple[int, int], now_ns: int, state: int) -> int:
+    """Raise a role's epoch, then describe its new holder (pid, start ticks); returns the epoch.
+
+    The caller has the role's lock.
+    """
+    pid, start_ticks = holder
+    words = _words(buffer, offset, ROLE_ROW.size)
+    at = {name: field // 8 for name, field in ROLE_ROW.offset_of.items()}
+    epoch = words[at["epoch"]] + 1
+    words[at["epoch"]] = epoch  # first: from here on a predecessor's publications are refused
+    words[at["start_ticks"]] = start_ticks
+    words[at["pid"]] = pid
+    words[at["started_ns"]] = now_ns
+    words[at["adopted_generation"]] = 0
+    words[at["state"]] = state
+    words[at["heartbeat_ns"]] = now_ns
+    return epoch
 
 
 class _Ring:
@@ -180,6 +200,15 @@ class RingProducer(_Ring):
             self._producer[1] += 1
         return True
 
+    def push_many(self, payloads: bytes, wake: bool = True) -> int:
+        """Publish messages that lie one after the other, oldest first; how many found room."""
+        if len(payloads) % self._payload:
+            raise ValueError(f"{len(payloads)} bytes are no multiple of {self._payload}")
+        for pushed, start in enumerate(range(0, len(payloads), self._payload)):
+            if not self.try_push(payloads[start : start + self._payload], wake):
+                return pushed
+        return len(payloads) // self._payload
+
 
 class RingConsumer(_Ring):
     """The reading end. It starts at the last released position: at-least-once after a crash."""
@@ -187,6 +216,7 @@ class RingConsumer(_Ring):
     def __init__(self, buffer: Buffer, offset: int, stride: int, capacity: int) -> None:
         super().__init__(buffer, offset, stride, capacity)
         self.position = self._consumer[0]
+        self._waiter[0] = 0  # a predecessor may have died in its sleep
 
     def pop(self) -> bytes | None:
         """The next message, or None."""
@@ -196,6 +226,16 @@ class RingConsumer(_Ring):
         self.position += 1
         self._consumer[0] = self.position
         return payload
+
+    def pop_many(self, most: int) -> bytes:
+        """Up to `most` messages, one after the other; their slots are given back together."""
+        taken: list[bytes] = []
+        while len(taken) < most and self._ready():
+            taken.append(bytes(self._bytes[self._payload_slice(self.position)]))
+            self.position += 1
+        if taken:
+            self._consumer[0] = self.position
+        return b"".join(taken)
 
     def wait(self, spins: int, timeout_ns: int) -> bool:
         """True as soon as a message is there, False after `timeout_ns`; bounded."""

@@ -33,6 +33,9 @@ cdef extern from "atomics.h" nogil:
         uint64_t mask
     ctypedef struct pt_histogram:
         uint64_t max_ns
+    ctypedef struct pt_role_row:
+        uint64_t epoch
+    uint64_t pt_role_take(pt_role_row *, uint64_t, uint64_t, uint64_t, uint64_t)
     uint64_t pt_load(const uint64_t *)
     void pt_store(uint64_t *, uint64_t)
     void pt_add(uint64_t *, uint64_t)
@@ -40,8 +43,10 @@ cdef extern from "atomics.h" nogil:
     void pt_ring_open_producer(pt_ring *)
     void pt_ring_open_consumer(pt_ring *)
     int pt_ring_push(pt_ring *, const pt_fence *, const uint64_t *)
+    size_t pt_ring_push_many(pt_ring *, const pt_fence *, const uint64_t *, size_t, int *)
     void pt_ring_wake(pt_ring *)
     bint pt_ring_pop(pt_ring *, uint64_t *)
+    size_t pt_ring_pop_many(pt_ring *, uint64_t *, size_t)
     bint pt_ring_wait(pt_ring *, uint64_t, uint64_t)
     bint pt_ring_peek(const pt_ring *, uint64_t, uint64_t *)
     int pt_latch_write(uint64_t *, size_t, const pt_fence *, const uint64_t *)
@@ -135,6 +140,15 @@ cdef class Words:
         pt_add(self._word(index), amount)
 
 
+def take_role(buffer, size_t offset, holder, uint64_t now_ns, uint64_t state):
+    cdef uint64_t pid, start_ticks
+    pid, start_ticks = holder
+    cdef _Mapping mapping = _Mapping(buffer, True)
+    return pt_role_take(
+        <pt_role_row *>mapping.at(offset, sizeof(pt_role_row)), pid, start_ticks, now_ns, state
+    )
+
+
 cdef class _Ring:
     cdef _Mapping mapping
     cdef pt_ring ring
@@ -183,6 +197,20 @@ cdef class RingProducer(_Ring):
             pt_ring_wake(&self.ring)
         return outcome == PT_OK
 
+    def push_many(self, bytes payloads, bint wake=True):
+        if len(payloads) % self.ring.payload:
+            raise ValueError(f"{len(payloads)} bytes are no multiple of {self.ring.payload}")
+        cdef int outcome = PT_OK
+        cdef size_t pushed = pt_ring_push_many(
+            &self.ring, &self.fence.fence, <const uint64_t *>PyBytes_AS_STRING(payloads),
+            len(payloads) // self.ring.payload, &outcome
+        )
+        if outcome == PT_FENCED:
+            raise _fenced(self.fence)
+        if pushed and wake:
+            pt_ring_wake(&self.ring)
+        return pushed
+
 
 cdef class RingConsumer(_Ring):
     def __init__(self, buffer, size_t offset, size_t stride, uint64_t capacity):
@@ -194,6 +222,13 @@ cdef class RingConsumer(_Ring):
         if pt_ring_pop(&self.ring, <uint64_t *>PyBytes_AS_STRING(payload)):
             return payload
         return None
+
+    def pop_many(self, size_t most):
+        cdef bytes payloads = PyBytes_FromStringAndSize(NULL, most * self.ring.payload)
+        cdef size_t taken = pt_ring_pop_many(
+            &self.ring, <uint64_t *>PyBytes_AS_STRING(payloads), most
+        )
+        return payloads[:taken * self.ring.payload]
 
     def wait(self, uint64_t spins, uint64_t timeout_ns):
         cdef bint ready

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shm.backend import Fence, Words
+from shm.backend import Fence, Words, take_role
 from shm.codes import Role, StageState
 from shm.errors import RoleTaken
 from shm.layout import ROLE_ROW, RoleRow
@@ -104,17 +104,12 @@ class RoleHolder:
         self._words = Words(control.view, _ROLES.offset, _ROLES.section.rows * _WORDS, True)
         self._first = role * _WORDS
         self._loops = 0
-        self.epoch = self._words.load(self._first + _AT["epoch"]) + 1
-        # The epoch comes first: from here on a predecessor's publications are refused.
-        self._set("epoch", self.epoch)
-        self._set("pid", os.getpid())
-        self._set("start_ticks", start_ticks(os.getpid()))
-        self._set("started_ns", time.monotonic_ns())
-        self._set("adopted_generation", 0)
-        self.enter(StageState.STARTING)
-        offset = _ROLES.offset + role * ROLE_ROW.size + ROLE_ROW.offset_of["epoch"]
-        self.fence = Fence(control.view, offset, self.epoch)
-        self.beat(time.monotonic_ns())
+        row = _ROLES.offset + role * ROLE_ROW.size
+        pid = os.getpid()
+        self.epoch = take_role(
+            control.view, row, (pid, start_ticks(pid)), time.monotonic_ns(), StageState.STARTING
+        )
+        self.fence = Fence(control.view, row + ROLE_ROW.offset_of["epoch"], self.epoch)
 
     def _set(self, field: str, value: int) -> None:
         self._words.store(self._first + _AT[field], value)
