@@ -8,7 +8,9 @@ READY  := $(VENV)/.ready
 
 setup: $(READY)
 
-$(READY): pyproject.toml requirements/dev.txt shm/native.pyx shm/atomics.h shm/_layout.h engine/kernel.pyx
+KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.h engine/*.pyx engine/*.h executor/*.pyx executor/*.h)
+
+$(READY): pyproject.toml requirements/dev.txt $(KERNEL_SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "polytrio needs Python 3.11, 3.12 or 3.13; set PYTHON=python3.x"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -8,52 +8,11 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
 from shm.errors import FencedError
 
 
-cdef extern from "atomics.h" nogil:
+cdef extern from *:
     """
     #include <signal.h>
     #include <sys/prctl.h>
     """
-    const char *PT_LAYOUT_ID
-    const size_t PT_LATCH_HEAD_BYTES
-    const size_t PT_DIRTY_WORDS
-    const size_t PT_RING_SLOTS_OFFSET
-    enum:
-        PT_OK
-        PT_FULL
-        PT_FENCED
-    ctypedef struct pt_fence:
-        const uint64_t *epoch_word
-        uint64_t epoch
-    ctypedef struct pt_ring:
-        uint64_t *write
-        uint64_t *overflow
-        uint64_t *read
-        size_t payload
-        uint64_t position
-        uint64_t mask
-    ctypedef struct pt_histogram:
-        uint64_t max_ns
-    ctypedef struct pt_role_row:
-        uint64_t epoch
-    uint64_t pt_role_take(pt_role_row *, uint64_t, uint64_t, uint64_t, uint64_t)
-    uint64_t pt_load(const uint64_t *)
-    void pt_store(uint64_t *, uint64_t)
-    void pt_add(uint64_t *, uint64_t)
-    void pt_ring_map(pt_ring *, uint8_t *, size_t, uint64_t)
-    void pt_ring_open_producer(pt_ring *)
-    void pt_ring_open_consumer(pt_ring *)
-    int pt_ring_push(pt_ring *, const pt_fence *, const uint64_t *)
-    size_t pt_ring_push_many(pt_ring *, const pt_fence *, const uint64_t *, size_t, int *)
-    void pt_ring_wake(pt_ring *)
-    bint pt_ring_pop(pt_ring *, uint64_t *)
-    size_t pt_ring_pop_many(pt_ring *, uint64_t *, size_t)
-    bint pt_ring_wait(pt_ring *, uint64_t, uint64_t)
-    bint pt_ring_peek(const pt_ring *, uint64_t, uint64_t *)
-    int pt_latch_write(uint64_t *, size_t, const pt_fence *, const uint64_t *)
-    uint64_t pt_latch_read(const uint64_t *, size_t, uint64_t *)
-    int pt_dirty_mark(uint64_t *, const uint64_t *, const pt_fence *, uint64_t)
-    uint64_t pt_dirty_take(const uint64_t *, uint64_t *, size_t)
-    void pt_histogram_add(pt_histogram *, uint64_t)
     int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)
     int PR_SET_PDEATHSIG
     int SIGKILL
@@ -63,10 +22,6 @@ LAYOUT_ID = PT_LAYOUT_ID.decode()
 
 cdef class _Mapping:
     """Keeps a buffer exported and knows its address."""
-
-    cdef Py_buffer view
-    cdef uint8_t *base
-    cdef size_t size
 
     def __cinit__(self, buffer, bint writable):
         PyObject_GetBuffer(buffer, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
@@ -83,9 +38,6 @@ cdef class _Mapping:
 
 
 cdef class Fence:
-    cdef _Mapping mapping
-    cdef pt_fence fence
-
     def __init__(self, buffer=None, size_t offset=0, uint64_t epoch=0):
         self.fence.epoch = epoch
         self.fence.epoch_word = NULL
@@ -99,10 +51,10 @@ cdef class Fence:
 
     def check(self):
         if self.fence.epoch_word != NULL and pt_load(self.fence.epoch_word) != self.fence.epoch:
-            raise _fenced(self)
+            raise fenced(self)
 
 
-cdef object _fenced(Fence fence):
+cdef object fenced(Fence fence):
     return FencedError(
         f"epoch {fence.fence.epoch} of this role is over (now {pt_load(fence.fence.epoch_word)}): "
         "another process has taken it; nothing more is written here"
@@ -110,11 +62,6 @@ cdef object _fenced(Fence fence):
 
 
 cdef class Words:
-    cdef _Mapping mapping
-    cdef uint64_t *words
-    cdef readonly size_t count
-    cdef bint writable
-
     def __init__(self, buffer, size_t offset, size_t count, bint writable):
         self.mapping = _Mapping(buffer, writable)
         self.writable = writable
@@ -150,9 +97,6 @@ def take_role(buffer, size_t offset, holder, uint64_t now_ns, uint64_t state):
 
 
 cdef class _Ring:
-    cdef _Mapping mapping
-    cdef pt_ring ring
-
     def __init__(self, buffer, size_t offset, size_t stride, uint64_t capacity, bint writable):
         if capacity == 0 or capacity & (capacity - 1):
             raise ValueError(f"capacity {capacity} is not a power of two")
@@ -177,8 +121,6 @@ cdef class _Ring:
 
 
 cdef class RingProducer(_Ring):
-    cdef Fence fence
-
     def __init__(self, buffer, size_t offset, size_t stride, uint64_t capacity, Fence fence):
         super().__init__(buffer, offset, stride, capacity, True)
         self.fence = fence
@@ -192,7 +134,7 @@ cdef class RingProducer(_Ring):
             &self.ring, &self.fence.fence, <const uint64_t *>PyBytes_AS_STRING(payload)
         )
         if outcome == PT_FENCED:
-            raise _fenced(self.fence)
+            raise fenced(self.fence)
         if outcome == PT_OK and wake:
             pt_ring_wake(&self.ring)
         return outcome == PT_OK
@@ -206,7 +148,7 @@ cdef class RingProducer(_Ring):
             len(payloads) // self.ring.payload, &outcome
         )
         if outcome == PT_FENCED:
-            raise _fenced(self.fence)
+            raise fenced(self.fence)
         if pushed and wake:
             pt_ring_wake(&self.ring)
         return pushed
@@ -254,12 +196,6 @@ cdef class RingTail(_Ring):
 
 
 cdef class _Latch:
-    cdef _Mapping mapping
-    cdef uint8_t *rows
-    cdef size_t stride
-    cdef size_t copy_bytes
-    cdef readonly size_t count
-
     def __init__(self, buffer, size_t offset, size_t copy_bytes, size_t rows, bint writable):
         if copy_bytes % 8:
             raise ValueError(f"a copy of {copy_bytes} bytes is not a multiple of 8")
@@ -279,8 +215,6 @@ cdef class _Latch:
 
 
 cdef class LatchWriter(_Latch):
-    cdef Fence fence
-
     def __init__(self, buffer, size_t offset, size_t copy_bytes, size_t rows, Fence fence):
         super().__init__(buffer, offset, copy_bytes, rows, True)
         self.fence = fence
@@ -292,13 +226,11 @@ cdef class LatchWriter(_Latch):
         if pt_latch_write(
             words, self.copy_bytes, &self.fence.fence, <const uint64_t *>PyBytes_AS_STRING(payload)
         ) == PT_FENCED:
-            raise _fenced(self.fence)
+            raise fenced(self.fence)
         return words[0]
 
 
 cdef class LatchReader(_Latch):
-    cdef readonly uint64_t seen
-
     def __init__(self, buffer, size_t offset, size_t copy_bytes, size_t rows):
         super().__init__(buffer, offset, copy_bytes, rows, False)
         self.seen = 0
@@ -315,12 +247,6 @@ cdef class LatchReader(_Latch):
 
 
 cdef class DirtyMarker:
-    cdef _Mapping marks
-    cdef _Mapping seen
-    cdef Fence fence
-    cdef uint64_t *mark_words
-    cdef uint64_t *seen_words
-
     def __init__(self, buffer, size_t marks_offset, size_t seen_offset, Fence fence):
         self.marks = _Mapping(buffer, True)
         self.seen = _Mapping(buffer, False)
@@ -334,15 +260,10 @@ cdef class DirtyMarker:
         if pt_dirty_mark(
             self.mark_words, self.seen_words, &self.fence.fence, index
         ) == PT_FENCED:
-            raise _fenced(self.fence)
+            raise fenced(self.fence)
 
 
 cdef class DirtyTaker:
-    cdef _Mapping marks
-    cdef _Mapping seen
-    cdef uint64_t *mark_words
-    cdef uint64_t *seen_words
-
     def __init__(self, buffer, size_t marks_offset, size_t seen_offset):
         self.marks = _Mapping(buffer, False)
         self.seen = _Mapping(buffer, True)
@@ -363,9 +284,6 @@ cdef class DirtyTaker:
 
 
 cdef class HistogramWriter:
-    cdef _Mapping mapping
-    cdef pt_histogram *histogram
-
     def __init__(self, buffer, size_t offset):
         self.mapping = _Mapping(buffer, True)
         self.histogram = <pt_histogram *>self.mapping.at(offset, sizeof(pt_histogram))
