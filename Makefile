@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 
 setup: $(READY)
 
-KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.h engine/*.pyx engine/*.h executor/*.pyx executor/*.h)
+KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.pxd ingest/*.h engine/*.pyx engine/*.h executor/*.pyx executor/*.h)
 
 $(READY): pyproject.toml requirements/dev.txt $(KERNEL_SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -37,5 +37,5 @@ bench: setup
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f shm/*.so shm/native.c engine/*.so engine/kernel.c
+	rm -f */*.so shm/native.c ingest/native.c ingest/scanner.c engine/kernel.c executor/native.c
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -222,9 +222,8 @@ def frame_of(crawl: Crawl, markets: Sequence[Market]) -> bytes:
 def _make_pricer(baskets: Sequence[Basket]) -> Pricer:
     if not backend.NATIVE:
         return Pricer(baskets, None)
-    from engine import kernel  # noqa: PLC0415  # may not be there
-
-    return kernel.Pricer(baskets)
+    pricer: Pricer = backend.compiled("engine.kernel").Pricer(baskets)
+    return pricer
 
 
 def replay(

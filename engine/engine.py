@@ -64,11 +64,9 @@ def make_pricer(fabric: Fabric, baskets: Sequence[Basket], kernel: str) -> Price
             'engine.kernel = "native", and the kernels are not built: install a C compiler and '
             'run `make clean setup`, or set engine.kernel = "auto"'
         )
-    from engine import kernel as compiled  # noqa: PLC0415  # may not be there
-
     plan, placed = find_section("books")
     view = fabric.segment(plan.name, writable=False).view
-    pricer: Pricer = compiled.Pricer(baskets, view, placed.offset)
+    pricer: Pricer = backend.compiled("engine.kernel").Pricer(baskets, view, placed.offset)
     return pricer
 
 

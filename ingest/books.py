@@ -3,7 +3,10 @@
 Pure: no sockets, no clock, no shared memory. One book per market, in YES terms. The venue sends
 every change for both tokens; the NO entry is the mirror image and serves as a check: where the two
 contradict each other, the market is lost until a fresh snapshot. The venue's book hash is the
-second check (`_check_hash`).
+second check. It costs many times more than a change, so `apply` only says which books are due for
+it, and `check` is called when they have been published.
+
+ingest/native.pyx is the compiled twin, published rows included; tests compare the two.
 """
 
 from collections import Counter
@@ -28,6 +31,18 @@ from shm.layout import Market
 from shm.units import PRICE_ONE_E4, format_size
 
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A comparison of a book with the venue's hash that is due."""
+
+    token: str
+    hash: str
+    exchange_ms: int
+    of_snapshot: bool
+    complete: bool
+    """Of a snapshot that says its last trade: nothing that the hash covers is unknown."""
 
 
 @dataclass(slots=True)
@@ -61,6 +76,10 @@ class Applied:
     """By row: books to publish, once, after the whole frame."""
     lost: dict[int, Tracked] = field(default_factory=dict)
     """By row: books that need a new snapshot (also in `changed`)."""
+    refreshed: set[int] = field(default_factory=set)
+    """Rows that got a snapshot."""
+    checks: dict[int, Check] = field(default_factory=dict)
+    """By row: what `Books.check` has to be called for."""
 
 
 def track(market: Market) -> Tracked:
@@ -70,12 +89,17 @@ def track(market: Market) -> Tracked:
         key=market.key,
         yes=str(int.from_bytes(market.yes_token, "big")),
         no=str(int.from_bytes(market.no_token, "big")),
-        facts=HashFacts(
-            condition="0x" + market.condition.hex(),
-            min_size=format_size(market.min_size_e6),
-            neg_risk=market.exchange == Exchange.NEG_RISK,
-        ),
+        facts=hash_facts(market),
         tick_e4=market.tick_e4,
+    )
+
+
+def hash_facts(market: Market) -> HashFacts:
+    """What the book hash covers and the frames may not say."""
+    return HashFacts(
+        condition="0x" + market.condition.hex(),
+        min_size=format_size(market.min_size_e6),
+        neg_risk=market.exchange == Exchange.NEG_RISK,
     )
 
 
@@ -147,6 +171,8 @@ class Books:
     def _lost(self, tracked: Tracked, applied: Applied) -> None:
         _lose(tracked)
         applied.changed[tracked.row] = applied.lost[tracked.row] = tracked
+        applied.refreshed.discard(tracked.row)
+        applied.checks.pop(tracked.row, None)
 
     def _take_refusal(self, refused: Refused, applied: Applied) -> None:
         whole_frame = refused.reason in {Refusal.NOT_JSON, Refusal.TOO_MANY}
@@ -171,9 +197,16 @@ class Books:
         tracked.hash_due = None
         applied.changed[tracked.row] = tracked
         applied.lost.pop(tracked.row, None)
+        applied.refreshed.add(tracked.row)
+        applied.checks.pop(tracked.row, None)
         if event.hash:
-            complete = event.last_trade is not None
-            self._check_snapshot(tracked, event, complete=complete)
+            applied.checks[tracked.row] = Check(
+                event.token,
+                event.hash,
+                event.exchange_ms,
+                of_snapshot=True,
+                complete=event.last_trade is not None,
+            )
 
     def _older(self, tracked: Tracked, exchange_ms: int) -> bool:
         """Whether an event lies before what the book already shows; such are dropped."""
@@ -200,7 +233,7 @@ class Books:
                 self._lost(tracked, applied)
             elif tracked.book.state is BookState.LIVE:
                 applied.changed[row] = tracked
-                self._consider_hash(tracked, event, changes)
+                self._consider_hash(tracked, event, changes, applied)
 
     def _change_levels(self, tracked: Tracked, exchange_ms: int, changes: list[Change]) -> bool:
         """Apply; False if the two tokens' entries contradict each other."""
@@ -238,52 +271,60 @@ class Books:
 
     # --- the venue's hash ---------------------------------------------------------------------
 
-    def _hash_matches(self, tracked: Tracked, token: str, wanted: str) -> bool:
+    def check(self, row: int, check: Check) -> None:
+        """Compare a book with the venue's hash, which never loses a book by itself.
+
+        A snapshot carries the whole book, so a difference is about the facts, not the levels: the
+        hash cannot be used until they are known. A change may belong to a group of frames of which
+        only the last one has to match: it is remembered, and settled when the group is over.
+        """
+        tracked = self.by_row[row]
+        if tracked.book.state is not BookState.LIVE:
+            return
+        matches = self._hash_matches(tracked, check)
+        if not check.of_snapshot:
+            tracked.hash_due = None if matches else (check.exchange_ms, check.hash)
+        elif not matches:
+            tracked.hash_trusted = False
+            tracked.hash_state = HashState.UNCHECKED
+            if check.complete:
+                self.tally["hash_mismatch"] += 1
+                tracked.hash_state = HashState.DIFFERED
+
+    def _hash_matches(self, tracked: Tracked, check: Check) -> bool:
         """Compare, trying each candidate text of the last trade; a match settles the text."""
         self.tally["hash_checked"] += 1
         for text in tracked.last_trades:
             ours = book_hash(
                 tracked.book,
                 tracked.facts,
-                token,
-                no_side=token == tracked.no,
+                check.token,
+                no_side=check.token == tracked.no,
                 tick_e4=tracked.tick_e4,
                 last_trade=text,
             )
-            if ours == wanted:
+            if ours == check.hash:
                 tracked.last_trades = (text,)
                 tracked.hash_state = HashState.MATCHED
                 tracked.hash_trusted = True
                 return True
         return False
 
-    def _check_snapshot(self, tracked: Tracked, event: Snapshot, *, complete: bool) -> None:
-        """A snapshot carries the whole book, so a difference is about the facts, not the levels.
-
-        After a trade at a new price the text of that price is not known yet: then a difference
-        only means that the hash cannot be used until it is.
-        """
-        if self._hash_matches(tracked, event.token, event.hash):
-            return
-        tracked.hash_trusted = False
-        tracked.hash_state = HashState.UNCHECKED
-        if complete:
-            self.tally["hash_mismatch"] += 1
-            tracked.hash_state = HashState.DIFFERED
-
-    def _consider_hash(self, tracked: Tracked, event: Changes, changes: list[Change]) -> None:
-        """Every n-th change: the hash must match now, or after a later frame of the same group."""
+    def _consider_hash(
+        self, tracked: Tracked, event: Changes, changes: list[Change], applied: Applied
+    ) -> None:
+        """Every n-th change is due for a check, and every later frame of a group that is."""
         self._until_check -= 1
-        if self._until_check > 0 and tracked.hash_due is None:
+        begun = tracked.hash_due is not None or tracked.row in applied.checks
+        if self._until_check > 0 and not begun:
             return
         self._until_check = self._every
         last = changes[-1]
-        if not last.hash:
-            return
-        if self._hash_matches(tracked, last.token, last.hash):
-            tracked.hash_due = None
-        else:
-            tracked.hash_due = (event.exchange_ms, last.hash)
+        applied.checks.pop(tracked.row, None)
+        if last.hash:
+            applied.checks[tracked.row] = Check(
+                last.token, last.hash, event.exchange_ms, of_snapshot=False, complete=False
+            )
 
     def _settle_hash_before(
         self, tracked: Tracked, event: Changes, changes: list[Change], applied: Applied

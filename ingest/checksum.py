@@ -39,13 +39,29 @@ def book_hash(
     """40 hex digits. `no_side`: hash the mirrored book, as the NO token's frames carry it."""
     bids = _side(book.asks if no_side else book.bids, mirrored=no_side, ascending=True)
     asks = _side(book.bids if no_side else book.asks, mirrored=no_side, ascending=False)
-    text = (
-        f'{{"market":"{facts.condition}","asset_id":"{token}","timestamp":"{book.exchange_ms}",'
-        f'"hash":"","bids":[{bids}],"asks":[{asks}],"min_order_size":"{facts.min_size}",'
-        f'"tick_size":"{format_price(tick_e4)}","neg_risk":{str(facts.neg_risk).lower()},'
-        f'"last_trade_price":"{last_trade}"}}'
+    head = hash_head(facts, token, book.exchange_ms)
+    tail = hash_tail(facts, tick_e4, last_trade)
+    return sha1(f"{head}{bids}{BETWEEN}{asks}{tail}".encode(), usedforsecurity=False).hexdigest()
+
+
+BETWEEN = '],"asks":['
+"""Stands between the levels of the two sides."""
+
+
+def hash_head(facts: HashFacts, token: str, exchange_ms: int) -> str:
+    """The hashed text up to its first bid."""
+    return (
+        f'{{"market":"{facts.condition}","asset_id":"{token}","timestamp":"{exchange_ms}",'
+        '"hash":"","bids":['
     )
-    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def hash_tail(facts: HashFacts, tick_e4: int, last_trade: str) -> str:
+    """The hashed text behind its last ask."""
+    return (
+        f'],"min_order_size":"{facts.min_size}","tick_size":"{format_price(tick_e4)}",'
+        f'"neg_risk":{str(facts.neg_risk).lower()},"last_trade_price":"{last_trade}"}}'
+    )
 
 
 def last_trade_texts(price_e4: int) -> tuple[str, ...]:

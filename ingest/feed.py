@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from ingest.books import Applied, Books, Tracked, track
 from ingest.connection import Connection
-from ingest.publish import Publisher
+from ingest.keeper import News, make_keeper
 from ingest.subscriptions import Plan, change_frame, first_frame
-from shm.codes import BookState, MarketState, StageState
+from shm.codes import MarketState, StageState
 from shm.layout import INGEST_STATS, Market
 from shm.markets import MarketsReader
 from shm.stage import Stage
@@ -24,9 +23,12 @@ class Feed:
         self._settings = stage.settings.ingest
         self._url = stage.settings.venues.market_ws_url
         self._counters = stage.fabric.counters("stats-ingest.counters", INGEST_STATS, write=True)
-        self._publisher = Publisher(stage.fabric, stage.holder.epoch, self._counters)
+        self._keeper = make_keeper(
+            stage.fabric, stage.holder.epoch, self._settings.hash_check_every
+        )
         self._markets = MarketsReader(stage.fabric)
-        self._books = Books(self._settings.hash_check_every)
+        self._followed: dict[int, Market] = {}
+        """By row: the markets whose books are kept."""
         self._plan = Plan(self._settings.tokens_per_socket)
         self._connections: list[Connection] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -41,7 +43,7 @@ class Feed:
                 if self._markets.changed():
                     self._adopt(*self._markets.read())
                 self._ask_again()
-                self._show_counts()
+                self._keeper.show_counts()
                 self._require_tasks()
                 await asyncio.sleep(GENERATION_POLL_S)
         finally:
@@ -63,28 +65,30 @@ class Feed:
         """Go over to a new generation: what stays keeps its book, the rest comes and goes."""
         wanted = {m.row: m for m in markets if m.state == MarketState.ACTIVE}
         gone = [
-            tracked
-            for row, tracked in self._books.by_row.items()
-            if row not in wanted or wanted[row].key != tracked.key
+            market
+            for row, market in self._followed.items()
+            if row not in wanted or wanted[row].key != market.key
         ]
         leaving: dict[int, list[str]] = {}
-        for tracked in gone:
-            leaving.setdefault(self._plan.remove(tracked.yes), []).append(tracked.yes)
-            self._books.remove(tracked.row)
-            self._asked_s.pop(tracked.row, None)
-            self._publisher.clear(tracked.row)
+        for market in gone:
+            token = yes_token(market)
+            leaving.setdefault(self._plan.remove(token), []).append(token)
+            self._keeper.remove(market.row)
+            self._asked_s.pop(market.row, None)
+            del self._followed[market.row]
         coming: dict[int, list[str]] = {}
         for row, market in wanted.items():
-            if row not in self._books.by_row:
-                tracked = track(market)
-                self._books.add(tracked)
-                coming.setdefault(self._plan.add(tracked.yes, row), []).append(tracked.yes)
+            if row not in self._followed:
+                token = yes_token(market)
+                self._keeper.add(market)
+                self._followed[row] = market
+                coming.setdefault(self._plan.add(token, row), []).append(token)
         self._send("unsubscribe", leaving)
         self._send("subscribe", coming)
         self._open_sockets()
         self._stage.holder.adopt(generation)
         self._stage.holder.enter(StageState.RUNNING if wanted else StageState.WAITING)
-        self._counters.set("subscriptions", len(self._books.by_row))
+        self._counters.set("subscriptions", len(self._followed))
         self._stage.log.info("generation %d: %d markets", generation, len(wanted))
 
     def _open_sockets(self) -> None:
@@ -111,12 +115,13 @@ class Feed:
         patience_s = self._settings.snapshot_wait_ms / 1e3
         late = [row for row, asked_s in self._asked_s.items() if now_s - asked_s > patience_s]
         if late:
-            self._subscribe_anew([self._books.by_row[row] for row in late])
+            self._subscribe_anew(late)
 
-    def _subscribe_anew(self, markets: Sequence[Tracked]) -> None:
+    def _subscribe_anew(self, rows: Sequence[int]) -> None:
         by_socket: dict[int, list[str]] = {}
-        for tracked in markets:
-            by_socket.setdefault(self._plan.socket_of(tracked.yes), []).append(tracked.yes)
+        for row in rows:
+            token = yes_token(self._followed[row])
+            by_socket.setdefault(self._plan.socket_of(token), []).append(token)
         self._send("unsubscribe", by_socket)
         self._send("subscribe", by_socket)
 
@@ -129,45 +134,34 @@ class Feed:
         return first_frame(tokens)
 
     def received(self, number: int, frame: memoryview | bytes, readable_ns: int) -> None:  # noqa: ARG002
-        """Apply a whole frame, then publish every book that it changed."""
-        applied = self._books.apply(frame, readable_ns)
-        parsed_ns = time.monotonic_ns()
-        for tracked in applied.changed.values():
-            self._publisher.publish(tracked, readable_ns, parsed_ns)
-        self._counters.add("frames_in")
-        self._counters.add("bytes_in", len(frame))
-        self._note_snapshots(applied)
+        """Apply and publish a whole frame, then see to the books that it lost or renewed."""
+        if self._keeper.take(frame, readable_ns):
+            self._heed(self._keeper.news())
 
-    def _note_snapshots(self, applied: Applied) -> None:
-        if self._asked_s:
-            for row, tracked in applied.changed.items():
-                if tracked.book.state is BookState.LIVE:
-                    self._asked_s.pop(row, None)
+    def _heed(self, news: News) -> None:
+        for row in news.refreshed:
+            self._asked_s.pop(row, None)
         # A book whose snapshot is on order already is left to `_ask_again`: no storm of requests.
-        lost = [tracked for row, tracked in applied.lost.items() if row not in self._asked_s]
+        lost = [row for row in news.lost if row not in self._asked_s]
         if lost:
             self._stage.log.warning("lost %d books, asking again", len(lost))
             self._subscribe_anew(lost)
 
     def closed(self, number: int) -> None:
         """Every book of this socket is stale from now on."""
-        now_ns = time.monotonic_ns()
-        for tracked in self._books.lose(self._plan.sockets[number].values()):
-            self._asked_s.pop(tracked.row, None)
-            self._publisher.publish(tracked, now_ns, now_ns)
+        rows = list(self._plan.sockets[number].values())
+        for row in rows:
+            self._asked_s.pop(row, None)
+        self._keeper.lose(rows)
 
     def count(self, name: str, amount: int = 1) -> None:
         """Count in shared memory."""
         self._counters.add(name, amount)
 
-    def _show_counts(self) -> None:
-        tally = self._books.tally
-        for name, amount in tally.items():
-            self._counters.add(name, amount)
-        tally.clear()
-        live = self._books.live()
-        self._counters.set("books_live", live)
-        self._counters.set("books_stale", len(self._books.by_row) - live)
+
+def yes_token(market: Market) -> str:
+    """The id under which a market is subscribed."""
+    return str(int.from_bytes(market.yes_token, "big"))
 
 
 async def work(stage: Stage) -> None:

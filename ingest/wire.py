@@ -22,6 +22,9 @@ EVENTS_MAX = 4_096
 LEVELS_MAX = 10_001
 """A side has at most one level for each price."""
 CHANGES_MAX = 4_096
+HASH_CHARS = 40
+LAST_TRADE_CHARS_MAX = 11
+"""More than any text of a price; ingest/scan.h keeps it in an array of this size."""
 _TIMESTAMP_DIGITS_MAX = 15
 
 
@@ -254,7 +257,7 @@ def _changes(event: _PriceChanges) -> Event:
                 side,
                 _level_price(change.price),
                 parse_size_e6(change.size),
-                change.hash,
+                _book_hash(change.hash),
             )
         )
     return Changes(_millis(event.timestamp), changes)
@@ -263,15 +266,23 @@ def _changes(event: _PriceChanges) -> Event:
 def _snapshot(event: _Book) -> Event:
     if max(len(event.bids), len(event.asks)) > LEVELS_MAX:
         return Refused(Refusal.TOO_MANY, "levels", _tokens_of(event))
+    last_trade = None if event.last_trade_price is UNSET else event.last_trade_price
+    if last_trade and not (last_trade.isascii() and len(last_trade) <= LAST_TRADE_CHARS_MAX):
+        raise UnitError(f"not a price: {last_trade[:40]!r}")
     return Snapshot(
         token=event.asset_id,
         exchange_ms=_millis(event.timestamp),
-        hash=event.hash,
+        hash=_book_hash(event.hash),
         bids=[(_level_price(level.price), parse_size_e6(level.size)) for level in event.bids],
         asks=[(_level_price(level.price), parse_size_e6(level.size)) for level in event.asks],
         tick_e4=None if event.tick_size in {UNSET, ""} else _tick(str(event.tick_size)),
-        last_trade=None if event.last_trade_price is UNSET else event.last_trade_price,
+        last_trade=last_trade,
     )
+
+
+def _book_hash(text: str) -> str:
+    """A book hash has 40 characters; anything else can match no book and counts as none."""
+    return text if len(text) == HASH_CHARS and text.isascii() else ""
 
 
 def _level_price(text: str) -> int:

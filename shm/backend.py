@@ -5,9 +5,10 @@ pipeline still runs on x86 (slower, and with a loud notice); `POLYTRIO_PYTHON=1`
 purpose, which tests use.
 """
 
+import importlib
 import os
 import platform
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shm import model
 from shm.errors import LayoutMismatch, SegmentError
@@ -38,6 +39,17 @@ RingTail = chosen.RingTail
 Words = chosen.Words
 die_with_parent = chosen.die_with_parent
 take_role = chosen.take_role
+
+
+def compiled(name: str) -> Any:
+    """A compiled module that is built together with the kernel; refused if it was not."""
+    module = importlib.import_module(name)
+    if module.LAYOUT_ID != LAYOUT_ID:
+        raise LayoutMismatch(
+            f"{name} was compiled for layout {module.LAYOUT_ID}, the code says {LAYOUT_ID}: run "
+            "`make setup` again"
+        )
+    return module
 
 
 def notice() -> str:

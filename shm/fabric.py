@@ -34,91 +34,91 @@ class TableReader(Generic[RowT]):
     """Latest value of each row, read whole."""
 
     def __init__(self, latch: LatchReader, record: Record[RowT]) -> None:
-        self._latch = latch
+        self.latch = latch
         self._record = record
         self.count = latch.count
 
     def read(self, row: int) -> RowT | None:
         """The row, zeros if never written, None if its writer was faster every time."""
-        payload = self._latch.read(row)
+        payload = self.latch.read(row)
         return None if payload is None else self._record.unpack(payload)
 
     def version(self, row: int) -> int:
         """Grows with each write; 0 means never written."""
-        return self._latch.version(row)
+        return self.latch.version(row)
 
     @property
     def seen(self) -> int:
         """Version of the row read last."""
-        return self._latch.seen
+        return self.latch.seen
 
 
 class TableWriter(Generic[RowT]):
     """The one writer of a table."""
 
     def __init__(self, latch: LatchWriter, record: Record[RowT]) -> None:
-        self._latch = latch
+        self.latch = latch
         self._record = record
         self.count = latch.count
 
     def write(self, row: int, value: RowT) -> int:
         """Replace a row; returns its new version."""
-        return self._latch.write(row, self._record.pack(value))
+        return self.latch.write(row, self._record.pack(value))
 
     def version(self, row: int) -> int:
         """How often the row was written, by this process or an earlier one."""
-        return self._latch.version(row)
+        return self.latch.version(row)
 
 
 class Producer(Generic[RowT]):
     """The writing end of a ring."""
 
     def __init__(self, ring: RingProducer, record: Record[RowT]) -> None:
-        self._ring = ring
+        self.ring = ring
         self._record = record
 
     def try_push(self, row: RowT) -> bool:
         """Publish; False if the ring is full."""
-        return self._ring.try_push(self._record.pack(row))
+        return self.ring.try_push(self._record.pack(row))
 
 
 class Consumer(Generic[RowT]):
     """The reading end of a ring."""
 
     def __init__(self, ring: RingConsumer, record: Record[RowT]) -> None:
-        self._ring = ring
+        self.ring = ring
         self._record = record
 
     def pop(self) -> RowT | None:
         """The next message, or None."""
-        payload = self._ring.pop()
+        payload = self.ring.pop()
         return None if payload is None else self._record.unpack(payload)
 
     def wait(self, spins: int, timeout_ns: int) -> bool:
         """True as soon as a message is there, False after the timeout."""
-        return self._ring.wait(spins, timeout_ns)
+        return self.ring.wait(spins, timeout_ns)
 
     @property
     def lag(self) -> int:
         """Messages not yet read."""
-        return self._ring.lag
+        return self.ring.lag
 
 
 class Tail(Generic[RowT]):
     """Follows a ring without taking part; what is overwritten before it looks is lost to it."""
 
     def __init__(self, ring: RingTail, record: Record[RowT]) -> None:
-        self._ring = ring
+        self.ring = ring
         self._record = record
         self._next = max(0, ring.written - ring.capacity + 1)
 
     def news(self) -> list[RowT]:
         """Messages since the last call that are still there."""
         rows = []
-        written = self._ring.written
-        self._next = max(self._next, written - self._ring.capacity + 1)
+        written = self.ring.written
+        self._next = max(self._next, written - self.ring.capacity + 1)
         while self._next < written:
-            payload = self._ring.peek(self._next)
+            payload = self.ring.peek(self._next)
             if payload is not None:
                 rows.append(self._record.unpack(payload))
             self._next += 1
@@ -129,21 +129,21 @@ class Counters(Generic[RowT]):
     """The counters of one stage, addressed by field name."""
 
     def __init__(self, words: Words, record: Record[RowT]) -> None:
-        self._words = words
+        self.words = words
         self._index = {name: offset // 8 for name, offset in record.offset_of.items()}
         self._row = record.row
 
     def add(self, name: str, amount: int = 1) -> None:
         """Count; only the stage that owns the record may."""
-        self._words.add(self._index[name], amount)
+        self.words.add(self._index[name], amount)
 
     def set(self, name: str, value: int) -> None:
         """Set a gauge; only the stage that owns the record may."""
-        self._words.store(self._index[name], value)
+        self.words.store(self._index[name], value)
 
     def read(self) -> RowT:
         """All counters at once; each a moment older or newer than its neighbour."""
-        return self._row(*[self._words.load(index) for index in self._index.values()])  # type: ignore[arg-type]
+        return self._row(*[self.words.load(index) for index in self._index.values()])  # type: ignore[arg-type]
 
 
 class Fabric:

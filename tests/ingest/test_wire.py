@@ -25,7 +25,7 @@ BOOK = {
     "market": "0xaa",
     "asset_id": "7",
     "timestamp": "1786387645775",
-    "hash": "57cc",
+    "hash": "57cc" * 10,
     "bids": [{"price": "0.28", "size": "5"}, {"price": ".3", "size": "1.5"}],
     "asks": [{"price": "0.4", "size": "17"}],
     "tick_size": "0.01",
@@ -36,8 +36,8 @@ CHANGE = {
     "market": "0xaa",
     "timestamp": "1786387666174",
     "price_changes": [
-        {"asset_id": "7", "price": "0.49", "size": "636", "side": "SELL", "hash": "5c"},
-        {"asset_id": "8", "price": "0.51", "size": "0", "side": "BUY", "hash": "9b"},
+        {"asset_id": "7", "price": "0.49", "size": "636", "side": "SELL", "hash": "5c" * 20},
+        {"asset_id": "8", "price": "0.51", "size": "0", "side": "BUY", "hash": "9b" * 20},
     ],
 }
 
@@ -50,7 +50,7 @@ def test_a_book_is_decoded_from_an_object_and_from_an_array():
     snapshot = Snapshot(
         token="7",
         exchange_ms=1786387645775,
-        hash="57cc",
+        hash="57cc" * 10,
         bids=[(2800, 5_000_000), (3000, 1_500_000)],
         asks=[(4000, 17_000_000)],
         tick_e4=100,
@@ -73,8 +73,8 @@ def test_level_changes_keep_their_order_side_and_absolute_size():
         Changes(
             1786387666174,
             [
-                Change("7", Side.SELL, 4900, 636_000_000, "5c"),
-                Change("8", Side.BUY, 5100, 0, "9b"),
+                Change("7", Side.SELL, 4900, 636_000_000, "5c" * 20),
+                Change("8", Side.BUY, 5100, 0, "9b" * 20),
             ],
         )
     ]
