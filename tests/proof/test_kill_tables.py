@@ -23,7 +23,7 @@ from shm.process import start_ticks
 from shm.roles import RoleHolder, RoleLock, RoleTable, health
 from shm.segment import list_files
 from shm.segments import LATCH_HEAD_BYTES, SEGMENTS
-from shm.settings import Settings
+from shm.settings import EngineSettings, Settings
 from shm.system import create_all
 from tests.proof.compiling import compiled
 from tests.proof.deaths import Broken, Operation, World, deaths, require
@@ -110,7 +110,7 @@ def test_planted_a_row_published_before_it_is_copied_is_caught(planted, world, w
 def test_settings_killed_at_any_step_of_their_writing_are_the_old_or_the_new_ones(fault, instance):
     """On a real control segment, read the way stages read it."""
     old = Settings(instance=instance)
-    new = Settings(instance=instance, mode="paper")
+    new = Settings(instance=instance, engine=EngineSettings(cooldown_ms=77))
     create_all(old)
     world = control_of(instance, Role.SUPERVISOR)
     publish = Fabric(instance, Role.SUPERVISOR)
@@ -133,6 +133,7 @@ def test_settings_killed_at_any_step_of_their_writing_are_the_old_or_the_new_one
         successor.fence = holder.fence
         publish_settings(successor, old)
         assert read_settings(Fabric(instance)) == old
+    assert old != new
     assert ends[-1].survived
     assert len(ends) > SETTINGS_BLOB.size // 8
     assert seen == [old] * (len(ends) - 1) + [new]
