@@ -110,8 +110,24 @@ static inline int planted_latch_plain(uint64_t *row, size_t copy_bytes, const pt
     (void)fence;
     uint64_t sequence = pt_load_relaxed(row);
     pt_fence_release();
-    memcpy(pt_latch_copy(row, copy_bytes, sequence + 1), payload, copy_bytes);
+    /* volatile, so that the compiler cannot make one memcpy of it, which TSan would not see. */
+    volatile uint64_t *copy = pt_latch_copy(row, copy_bytes, sequence + 1);
+    for (size_t i = 0; i < copy_bytes / 8; i++)
+        copy[i] = payload[i];
     pt_store(row, sequence + 1);
+    return PT_OK;
+}
+
+/* The bit of the whole index instead of that in its word: undefined from 64 on. */
+static inline int planted_mark_wide(uint64_t *marks, const uint64_t *seen, const pt_fence *fence,
+                                    uint64_t index) {
+    (void)fence;
+    uint64_t bit = (uint64_t)1 << index;
+    uint64_t *word = &marks[index / 64];
+    pt_fence_full();
+    uint64_t mine = pt_load_relaxed(word);
+    if (((mine ^ pt_load_relaxed(&seen[index / 64])) & bit) == 0)
+        pt_store(word, mine ^ bit);
     return PT_OK;
 }
 
