@@ -22,7 +22,7 @@ from rich.progress import track as with_progress
 
 from desk.ladders import OPEN_LOWER, OPEN_UPPER, group_number
 from engine.baskets import Basket, compile_baskets
-from engine.pricer import Edge, Pricer, top_of
+from engine.pricer import Edge, Pricer
 from ingest.books import Books, track
 from ingest.publish import book_row
 from shm import backend
@@ -221,7 +221,7 @@ def frame_of(crawl: Crawl, markets: Sequence[Market]) -> bytes:
 
 def _make_pricer(baskets: Sequence[Basket]) -> Pricer:
     if not backend.NATIVE:
-        return Pricer(baskets, None)
+        return Pricer(baskets)
     pricer: Pricer = backend.compiled("engine.kernel").Pricer(baskets)
     return pricer
 
@@ -244,8 +244,7 @@ def replay(
         lost = books.lose(row for row in list(books.by_row) if row not in present)
         applied = books.apply(frame_of(crawl, markets), crawl.at_ms * 1_000_000)
         for tracked in (*lost, *applied.changed.values()):
-            top = top_of(book_row(tracked, EPOCH), tracked.frames, tracked.key, EPOCH)
-            pricer.observe(tracked.row, top)
+            pricer.observe(tracked.row, book_row(tracked, EPOCH), tracked.frames, EPOCH)
         outcome.crawls += 1
         for number, basket in enumerate(baskets):
             edge = pricer.edge(number)

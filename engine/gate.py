@@ -1,20 +1,17 @@
 """May this hit become a signal? Named checks in a fixed order, pure: values in, a verdict out.
 
 A cooldown is charged when an order went out, never when a signal was refused, so that a refused
-opportunity is looked at again with the next update.
+opportunity is looked at again with the next update. What passes here is then walked down its
+levels (engine/walk.py) and must be worth its least profit.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.baskets import Basket
-from engine.pricer import Edge, Top
+from engine.pricer import Top
 from shm.codes import Verdict
 from shm.settings import EngineSettings
-from shm.units import SHARE_E6
-
-E8_SHARE_E6_PER_USD_E6 = 10**8
-"""edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +38,7 @@ class Candidate:
     """A basket whose edge is large enough, with the tops that it was computed from."""
 
     basket: Basket
-    edge: Edge
     tops: Sequence[Top]
-
-
-def size_of(candidate: Candidate, settings: EngineSettings) -> int:
-    """Whole shares of the best levels, capped; in micro-shares."""
-    cap_e6 = settings.max_basket_shares * SHARE_E6
-    return min(candidate.edge.size_e6, cap_e6) // SHARE_E6 * SHARE_E6
-
-
-def profit_usd_e6(net_e8: int, size_e6: int) -> int:
-    """Profit of `size_e6` units at an edge, rounded down."""
-    return net_e8 * size_e6 // E8_SHARE_E6_PER_USD_E6
 
 
 def judge(candidate: Candidate, moment: Moment, holds: Holds, settings: EngineSettings) -> Verdict:
@@ -91,20 +76,10 @@ def _busy(candidate: Candidate, _m: Moment, holds: Holds, _s: EngineSettings) ->
     return any(leg.market.row in holds.held for leg in candidate.basket.legs)
 
 
-def _small(candidate: Candidate, _m: Moment, _h: Holds, settings: EngineSettings) -> bool:
-    size_e6 = size_of(candidate, settings)
-    least_e6 = max(leg.market.min_size_e6 for leg in candidate.basket.legs)
-    return (
-        size_e6 < least_e6
-        or profit_usd_e6(candidate.edge.net_e8, size_e6) < settings.min_profit_usd_e6
-    )
-
-
 _CHECKS: tuple[tuple[Verdict, _Check], ...] = (
     (Verdict.DISABLED, _disabled),
     (Verdict.STALE, _stale),
     (Verdict.SKEWED, _skewed),
     (Verdict.COOLING, _cooling),
     (Verdict.BUSY, _busy),
-    (Verdict.TOO_SMALL, _small),
 )

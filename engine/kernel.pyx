@@ -1,273 +1,326 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""The compiled twin of engine/pricer.py, which documents it: same interface, same integers."""
+"""The compiled engine: owns the memory of plans and core, and joins them to shared memory.
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport UINT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+`Pricer` is the twin of engine/pricer.py, `Kernel` of engine/reference.py's `PythonCore`; they document the
+interfaces. What is decided stands in walk.h, core.h and loop.h.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
-from engine.pricer import Edge, Top
-from shm.codes import BookState, Outcome
+from engine.core cimport (
+    PT_DIRTY_WORDS, PT_E8_PER_E4, PT_FEE_TABLE, PT_LAYOUT_ID, PT_MARKETS_MAX, PT_MAX_LEGS,
+    pt_basket, pt_basket_row, pt_best_order, pt_book, pt_core, pt_digest, pt_edge, pt_edge_of,
+    pt_engine_stats, pt_fact, pt_follow_ingest, pt_hear, pt_leg, pt_look, pt_look_at_everything,
+    pt_memory, pt_now_ns, pt_order, pt_plan, pt_release_overdue, pt_report, pt_role_row, pt_run,
+    pt_seen, pt_show, pt_signal, pt_start_walk, pt_switches, pt_take_conflated, pt_take_update,
+    pt_update, pt_walk,
+)
+from shm.native cimport (
+    DirtyTaker, Fence, HistogramWriter, LatchReader, LatchWriter, RingConsumer, RingProducer, Words,
+    fenced,
+)
+
+from engine.pricer import NO_TOP, Edge, Top
+from engine.walk import Order
+from shm.codes import Outcome, Verdict
 from shm.fees import fee_table_e8
-
-
-cdef extern from "atomics.h" nogil:
-    const char *PT_LAYOUT_ID
-    const size_t PT_LATCH_HEAD_BYTES
-    enum:
-        PT_MARKETS_MAX
-        PT_MAX_LEGS
-    ctypedef struct pt_book:
-        uint64_t market_key
-        uint64_t epoch
-        uint64_t received_ns
-        uint32_t state
-        uint32_t bid_count
-        uint32_t ask_count
-        int32_t bid_price_e4[16]
-        int32_t ask_price_e4[16]
-        int64_t bid_size_e6[16]
-        int64_t ask_size_e6[16]
-    uint64_t pt_latch_read(const uint64_t *, size_t, uint64_t *)
+from shm.layout import BOOK, REPORT, UPDATE
+from shm.units import SHARE_E6
 
 LAYOUT_ID = PT_LAYOUT_ID.decode()
 
-cdef enum:
-    PRICE_ONE_E4 = 10_000
-    E8_PER_E4 = 10_000
-    FEE_TABLE_SIZE = PRICE_ONE_E4 + 1
 
-cdef uint32_t LIVE = BookState.LIVE
-cdef uint8_t YES = Outcome.YES
+cdef class Plan:
+    """Baskets in the form of engine/core.h, and the memory that goes with them."""
 
-cdef struct CTop:
-    bint usable
-    int32_t bid_price_e4
-    int64_t bid_size_e6
-    int32_t ask_price_e4
-    int64_t ask_size_e6
-    uint64_t received_ns
-    uint64_t version
+    cdef pt_plan *plan
+    cdef pt_memory memory
+    cdef readonly dict number_of
+    cdef readonly object baskets
 
-cdef struct CLeg:
-    uint32_t row
-    uint8_t outcome
-
-cdef struct CBasket:
-    int64_t payout_e8
-    uint32_t leg_count
-    CLeg *legs
-
-cdef struct CEdge:
-    bint quoted
-    int64_t gross_e8
-    int64_t net_e8
-    int64_t size_e6
-
-
-cdef class Pricer:
-    cdef Py_buffer view
-    cdef bint has_view
-    cdef uint8_t *rows
-    cdef size_t stride
-    cdef CTop *tops
-    cdef uint64_t *keys
-    cdef int64_t **fee_of_row
-    cdef int64_t *fee_tables
-    cdef CBasket *baskets
-    cdef CLeg *legs
-    cdef uint32_t basket_count
-    cdef uint32_t *first_of_row
-    cdef uint32_t *of_rows
-    cdef uint32_t *found
-    cdef readonly uint64_t evaluations
-
-    def __cinit__(self, baskets, buffer=None, size_t offset=0):
-        self.has_view = False
-        self.stride = PT_LATCH_HEAD_BYTES + 2 * sizeof(pt_book)
-        if buffer is not None:
-            PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
-            self.has_view = True
-            if offset % 8 or offset + self.stride * PT_MARKETS_MAX > <size_t>self.view.len:
-                raise ValueError("the books table does not fit into the buffer")
-            self.rows = <uint8_t *>self.view.buf + offset
+    def __cinit__(self, baskets, hurdles_e8):
+        self.baskets = tuple(baskets)
+        self.number_of = {basket.id: number for number, basket in enumerate(baskets)}
         legs = [leg for basket in baskets for leg in basket.legs]
-        self.tops = <CTop *>_zeroed(PT_MARKETS_MAX, sizeof(CTop))
-        self.keys = <uint64_t *>_zeroed(PT_MARKETS_MAX, sizeof(uint64_t))
-        self.fee_of_row = <int64_t **>_zeroed(PT_MARKETS_MAX, sizeof(int64_t *))
-        self.baskets = <CBasket *>_zeroed(len(baskets), sizeof(CBasket))
-        self.legs = <CLeg *>_zeroed(len(legs), sizeof(CLeg))
-        self.first_of_row = <uint32_t *>_zeroed(PT_MARKETS_MAX + 1, sizeof(uint32_t))
-        self.of_rows = <uint32_t *>_zeroed(len(legs), sizeof(uint32_t))
-        self.found = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
-        self._load_fees(legs)
-        self._load_baskets(baskets)
+        self.plan = <pt_plan *>_zeroed(1, sizeof(pt_plan))
+        self.plan.basket = <pt_basket *>_zeroed(len(baskets), sizeof(pt_basket))
+        self.plan.leg = <pt_leg *>_zeroed(len(legs), sizeof(pt_leg))
+        self.plan.of_row = <uint32_t *>_zeroed(len(legs), sizeof(uint32_t))
+        self.memory.cooling_until_ns = <uint64_t *>_zeroed(len(baskets), sizeof(uint64_t))
+        self.memory.verdict = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
+        self.plan.baskets = len(baskets)
+        self._load_facts(legs)
+        self._load_baskets(hurdles_e8)
 
     def __dealloc__(self):
-        if self.has_view:
-            PyBuffer_Release(&self.view)
-        free(self.tops)
-        free(self.keys)
-        free(self.fee_of_row)
-        free(self.fee_tables)
-        free(self.baskets)
-        free(self.legs)
-        free(self.first_of_row)
-        free(self.of_rows)
-        free(self.found)
+        if self.plan != NULL:
+            free(self.plan.basket)
+            free(self.plan.leg)
+            free(self.plan.of_row)
+            free(self.plan.fee_tables)
+        free(self.plan)
+        free(self.memory.cooling_until_ns)
+        free(self.memory.verdict)
 
-    cdef _load_fees(self, legs):
+    cdef _load_facts(self, legs):
         cdef size_t place
+        cdef pt_fact *fact
         rates = sorted({leg.market.fee_rate_e6 for leg in legs})
-        self.fee_tables = <int64_t *>_zeroed(len(rates) * FEE_TABLE_SIZE, sizeof(int64_t))
+        self.plan.fee_tables = <int64_t *>_zeroed(len(rates) * PT_FEE_TABLE, sizeof(int64_t))
         for place, rate_e6 in enumerate(rates):
             for price_e4, fee_e8 in enumerate(fee_table_e8(rate_e6)):
-                self.fee_tables[place * FEE_TABLE_SIZE + price_e4] = fee_e8
+                self.plan.fee_tables[place * PT_FEE_TABLE + price_e4] = fee_e8
         for leg in legs:
+            if leg.market.row >= PT_MARKETS_MAX:
+                raise IndexError(leg.market.row)
+            fact = &self.plan.fact[<uint32_t>leg.market.row]
             place = rates.index(leg.market.fee_rate_e6)
-            self.fee_of_row[leg.market.row] = self.fee_tables + place * FEE_TABLE_SIZE
-            self.keys[leg.market.row] = leg.market.key
+            fact.fee_e8 = self.plan.fee_tables + place * PT_FEE_TABLE
+            fact.key = leg.market.key
+            fact.least_e6 = leg.market.min_size_e6
 
-    cdef _load_baskets(self, baskets):
-        cdef size_t at = 0
+    cdef _load_baskets(self, hurdles_e8):
+        cdef uint32_t at = 0
+        cdef pt_basket *one
         of_row = {}
-        for number, basket in enumerate(baskets):
-            self.baskets[number].payout_e8 = basket.payout_e4 * E8_PER_E4
-            self.baskets[number].leg_count = len(basket.legs)
-            self.baskets[number].legs = &self.legs[at]
+        for number, basket in enumerate(self.baskets):
+            if len(basket.legs) > PT_MAX_LEGS:
+                raise ValueError(f"{len(basket.legs)} legs")
+            one = &self.plan.basket[<uint32_t>number]
+            one.id = basket.id
+            one.kind = basket.kind
+            one.group = basket.group
+            one.payout_e8 = basket.payout_e4 * PT_E8_PER_E4
+            one.tie_payout_e4 = basket.proof.tie_min_e4
+            one.void_payout_e4 = basket.proof.void_e4
+            one.hurdle_e8 = hurdles_e8[number]
+            one.first_leg = at
+            one.legs = len(basket.legs)
             for leg in basket.legs:
-                self.legs[at].row = leg.market.row
-                self.legs[at].outcome = leg.outcome
+                self.plan.leg[at].row = leg.market.row
+                self.plan.leg[at].yes = leg.outcome is Outcome.YES
                 at += 1
-                numbers = of_row.setdefault(leg.market.row, [])
-                if number not in numbers:
-                    numbers.append(number)
-        self.basket_count = len(baskets)
+                of_row.setdefault(leg.market.row, {})[number] = None
         at = 0
-        for row in range(PT_MARKETS_MAX):
-            self.first_of_row[row] = at
-            for number in of_row.get(row, ()):
-                self.of_rows[at] = number
+        for row, numbers in of_row.items():
+            self.plan.fact[<uint32_t>row].first = at
+            self.plan.fact[<uint32_t>row].count = len(numbers)
+            for number in numbers:
+                self.plan.of_row[at] = number
                 at += 1
-        self.first_of_row[PT_MARKETS_MAX] = at
 
-    def look(self, uint32_t row, uint64_t ingest_epoch):
-        cdef pt_book book
-        cdef CTop *top
-        cdef bint has_bid, has_ask
-        cdef uint64_t version
-        if row >= PT_MARKETS_MAX or self.fee_of_row[row] == NULL:
-            return True
-        if self.rows == NULL:
-            raise ValueError("this pricer was made without books")
-        version = pt_latch_read(
-            <uint64_t *>(self.rows + row * self.stride), sizeof(pt_book), <uint64_t *>&book
-        )
-        if version == UINT64_MAX:
-            return False
-        has_bid = (
-            book.bid_count > 0
-            and 0 < book.bid_price_e4[0] < PRICE_ONE_E4
-            and book.bid_size_e6[0] > 0
-        )
-        has_ask = (
-            book.ask_count > 0
-            and 0 < book.ask_price_e4[0] < PRICE_ONE_E4
-            and book.ask_size_e6[0] > 0
-        )
-        top = &self.tops[row]
-        top.usable = (
-            book.state == LIVE
-            and book.epoch == ingest_epoch
-            and book.market_key == self.keys[row]
-            and not (has_bid and has_ask and book.bid_price_e4[0] >= book.ask_price_e4[0])
-        )
-        top.bid_price_e4 = book.bid_price_e4[0] if has_bid else 0
-        top.bid_size_e6 = book.bid_size_e6[0] if has_bid else 0
-        top.ask_price_e4 = book.ask_price_e4[0] if has_ask else 0
-        top.ask_size_e6 = book.ask_size_e6[0] if has_ask else 0
-        top.received_ns = book.received_ns
-        top.version = version
-        return True
 
-    def observe(self, uint32_t row, top):
-        if row >= PT_MARKETS_MAX:
-            raise IndexError(row)
-        if not (0 <= top.bid_price_e4 < PRICE_ONE_E4 and 0 <= top.ask_price_e4 < PRICE_ONE_E4):
-            raise ValueError(f"a price outside 0..1: {top}")
-        self.tops[row].usable = top.usable
-        self.tops[row].bid_price_e4 = top.bid_price_e4
-        self.tops[row].bid_size_e6 = top.bid_size_e6
-        self.tops[row].ask_price_e4 = top.ask_price_e4
-        self.tops[row].ask_size_e6 = top.ask_size_e6
-        self.tops[row].received_ns = top.received_ns
-        self.tops[row].version = top.version
+cdef class _Core:
+    cdef pt_core *core
+    cdef Plan plan  # keeps what `core.plan` points to
+
+    def __cinit__(self, *_args):
+        self.core = <pt_core *>_zeroed(1, sizeof(pt_core))
+
+    def __dealloc__(self):
+        free(self.core)
+
+    cdef _set_plan(self, Plan plan):
+        self.plan = plan
+        self.core.plan = plan.plan
+        self.core.memory = plan.memory
+        memset(self.core.seen, 0, PT_MARKETS_MAX * sizeof(pt_seen))
 
     def top(self, uint32_t row):
-        if row >= PT_MARKETS_MAX:
-            raise IndexError(row)
-        cdef CTop *top = &self.tops[row]
+        if row >= PT_MARKETS_MAX or self.core.plan.fact[row].key == 0:
+            return NO_TOP
+        cdef pt_seen *seen = &self.core.seen[row]
         return Top(
-            bool(top.usable), top.bid_price_e4, top.bid_size_e6, top.ask_price_e4,
-            top.ask_size_e6, top.received_ns, top.version,
+            bool(seen.usable), seen.bid_e4, seen.bid_size_e6, seen.ask_e4, seen.ask_size_e6,
+            seen.book.received_ns, seen.version,
         )
 
     def of_row(self, uint32_t row):
         if row >= PT_MARKETS_MAX:
             return ()
-        return tuple(
-            self.of_rows[i] for i in range(self.first_of_row[row], self.first_of_row[row + 1])
-        )
+        cdef const pt_fact *fact = &self.core.plan.fact[row]
+        return tuple(self.core.plan.of_row[fact.first + i] for i in range(fact.count))
 
     def edge(self, uint32_t number):
-        if number >= self.basket_count:
+        cdef pt_edge edge
+        if number >= self.core.plan.baskets:
             raise IndexError(number)
-        cdef CEdge edge = self._evaluate(number)
-        if not edge.quoted:
+        if not pt_edge_of(self.core, number, &edge):
             return None
         return Edge(edge.gross_e8, edge.net_e8, edge.size_e6)
 
-    def hits(self, uint32_t row, int64_t min_net_e8):
-        if row >= PT_MARKETS_MAX:
-            return []
-        cdef size_t i, count = 0
-        cdef CEdge edge
-        with nogil:
-            for i in range(self.first_of_row[row], self.first_of_row[row + 1]):
-                self.evaluations += 1
-                edge = self._evaluate(self.of_rows[i])
-                if edge.quoted and edge.net_e8 >= min_net_e8:
-                    self.found[count] = self.of_rows[i]
-                    count += 1
-        return [self.found[i] for i in range(count)]
 
-    cdef CEdge _evaluate(self, uint32_t number) noexcept nogil:
-        cdef CBasket *basket = &self.baskets[number]
-        cdef CEdge edge
-        cdef CTop *top
-        cdef int64_t price_e4, available_e6
-        cdef int64_t fee_e8 = 0
-        cdef uint32_t i
-        edge.quoted = False
-        edge.gross_e8 = basket.payout_e8
-        edge.net_e8 = 0
-        edge.size_e6 = 0
-        for i in range(basket.leg_count):
-            top = &self.tops[basket.legs[i].row]
-            if basket.legs[i].outcome == YES:
-                price_e4 = top.ask_price_e4
-                available_e6 = top.ask_size_e6
-            else:
-                price_e4 = PRICE_ONE_E4 - top.bid_price_e4
-                available_e6 = top.bid_size_e6
-            if not top.usable or available_e6 == 0:
-                return edge
-            edge.gross_e8 -= price_e4 * E8_PER_E4
-            fee_e8 += self.fee_of_row[basket.legs[i].row][price_e4]
-            if i == 0 or available_e6 < edge.size_e6:
-                edge.size_e6 = available_e6
-        edge.net_e8 = edge.gross_e8 - fee_e8
-        edge.quoted = True
-        return edge
+cdef class Pricer(_Core):
+    def __init__(self, baskets):
+        self._set_plan(Plan(baskets, [0] * len(baskets)))
+
+    @property
+    def baskets(self):
+        return self.plan.baskets
+
+    def observe(self, uint32_t row, book, uint64_t version, uint64_t ingest_epoch):
+        if row >= PT_MARKETS_MAX or self.core.plan.fact[row].key == 0:
+            return
+        cdef bytes packed = BOOK.pack(book)
+        cdef pt_seen *seen = &self.core.seen[row]
+        memcpy(&seen.book, PyBytes_AS_STRING(packed), sizeof(pt_book))
+        seen.version = version
+        self.core.ingest_epoch = ingest_epoch
+        pt_digest(self.core, row)
+
+    def hits(self, uint32_t row, hurdles_e8):
+        found = []
+        for number in self.of_row(row):
+            edge = self.edge(number)
+            if edge is not None and edge.net_e8 >= hurdles_e8[number]:
+                found.append(number)
+        return found
+
+    def order(self, uint32_t number, int64_t hurdle_e8, int64_t cap_e6, int64_t slippage_ticks):
+        """What engine/walk.py `best_order` says of a quoted basket."""
+        cdef pt_walk walk
+        cdef pt_order order
+        cdef const pt_basket *basket = &self.core.plan.basket[number]
+        pt_start_walk(self.core, basket, &walk)
+        if not pt_best_order(&walk, hurdle_e8, cap_e6, slippage_ticks, &order):
+            return None
+        limits = tuple(order.limit_e4[i] for i in range(basket.legs))
+        return Order(order.size_e6, limits, order.profit_usd_e6, order.limit_net_e8)
+
+
+cdef class Kernel(_Core):
+    cdef LatchReader books
+    cdef LatchWriter table
+    cdef RingConsumer updates
+    cdef RingConsumer reports
+    cdef RingProducer signals
+    cdef DirtyTaker dirty
+    cdef Words roles
+    cdef Words switches
+    cdef Words counters
+    cdef HistogramWriter latency
+    cdef HistogramWriter hop
+
+    def __init__(self, settings, uint64_t epoch, parts):
+        """`parts` are the ends of the segments that the engine holds, by name."""
+        self.books = parts["books"]
+        self.table = parts["baskets"]
+        self.updates = parts["updates"]
+        self.reports = parts["reports"]
+        self.signals = parts["signals"]
+        self.dirty = parts["dirty"]
+        self.roles = parts["roles"]
+        self.switches = parts["switches"]
+        self.counters = parts["counters"]
+        self.latency = parts["latency"]
+        self.hop = parts["hop"]
+        self._require_layout()
+        self.core.epoch = epoch
+        self._join(parts["ingest_row"])
+        self.configure(settings)
+        self._set_plan(Plan((), ()))
+
+    cdef _require_layout(self):
+        sizes = (
+            self.books.copy_bytes == sizeof(pt_book) and self.books.count >= PT_MARKETS_MAX
+            and self.table.copy_bytes == sizeof(pt_basket_row)
+            and self.updates.ring.payload == sizeof(pt_update)
+            and self.reports.ring.payload == sizeof(pt_report)
+            and self.signals.ring.payload == sizeof(pt_signal)
+            and 8 * self.counters.count >= sizeof(pt_engine_stats)
+        )
+        if not sizes:
+            raise ValueError("the segments are not those of this layout")
+
+    cdef _join(self, uint32_t ingest_row):
+        cdef pt_core *core = self.core
+        core.books = self.books.rows
+        core.book_stride = self.books.stride
+        core.baskets = self.table.rows
+        core.basket_stride = self.table.stride
+        core.updates = &self.updates.ring
+        core.reports = &self.reports.ring
+        core.signals = &self.signals.ring
+        core.marks = self.dirty.mark_words
+        core.marks_seen = self.dirty.seen_words
+        core.fence = &self.signals.fence.fence
+        core.ingest = &(<const pt_role_row *>self.roles.words)[ingest_row]
+        core.switches = <const pt_switches *>self.switches.words
+        core.stats = <pt_engine_stats *>self.counters.words
+        core.latency = self.latency.histogram
+        core.hop = self.hop.histogram
+
+    def configure(self, settings):
+        """Take over settings; between two calls of `step`."""
+        cdef int64_t ms = 1_000_000
+        self.core.limits.max_book_age_ns = settings.max_book_age_ms * ms
+        self.core.limits.max_leg_skew_ns = settings.max_leg_skew_ms * ms
+        self.core.limits.max_ingest_silence_ns = settings.max_ingest_silence_ms * ms
+        self.core.limits.cooldown_ns = settings.cooldown_ms * ms
+        self.core.limits.signal_wait_ns = settings.signal_wait_ms * ms
+        self.core.limits.cap_e6 = settings.max_basket_shares * SHARE_E6
+        self.core.limits.min_profit_usd_e6 = settings.min_profit_usd_e6
+        self.core.limits.slippage_ticks = settings.slippage_ticks
+
+    def prepare(self, baskets, hurdles_e8):
+        if <size_t>len(baskets) > self.table.count:
+            raise ValueError(f"{len(baskets)} baskets do not fit into the table")
+        return Plan(baskets, hurdles_e8)
+
+    def adopt(self, Plan plan, uint64_t generation):
+        cdef uint32_t number
+        cdef Plan old = self.plan
+        for number in range(old.plan.baskets):
+            if old.memory.cooling_until_ns[number]:
+                place = plan.number_of.get(old.plan.basket[number].id)
+                if place is not None:
+                    plan.memory.cooling_until_ns[<uint32_t>place] = (
+                        old.memory.cooling_until_ns[number]
+                    )
+        self._set_plan(plan)
+        self.core.generation = generation
+        pt_look_at_everything(self.core)
+
+    def step(self, uint64_t spins, uint64_t turn_ns, *, bint may_sleep):
+        cdef uint64_t done
+        with nogil:
+            done = pt_run(self.core, pt_now_ns() + turn_ns, spins, may_sleep)
+        if done == UINT64_MAX:
+            raise fenced(self.signals.fence)
+        return done
+
+    def verdict(self, uint32_t number):
+        if number >= self.core.plan.baskets:
+            raise IndexError(number)
+        return Verdict(self.core.memory.verdict[number])
+
+    # --- the pieces of a step with clocks given, for tests ------------------------------------
+
+    def take(self, update, uint64_t seen_ns):
+        cdef bytes packed = UPDATE.pack(update)
+        if not pt_take_update(self.core, <const pt_update *>PyBytes_AS_STRING(packed), seen_ns):
+            raise fenced(self.signals.fence)
+
+    def take_conflated(self, uint32_t row, uint64_t seen_ns):
+        if not pt_take_conflated(self.core, row, seen_ns):
+            raise fenced(self.signals.fence)
+
+    def hear(self, report, uint64_t now_ns):
+        cdef bytes packed = REPORT.pack(report)
+        pt_hear(self.core, <const pt_report *>PyBytes_AS_STRING(packed), now_ns)
+
+    def release_overdue(self, uint64_t now_ns):
+        pt_release_overdue(self.core, now_ns)
+
+    def follow_ingest(self):
+        pt_follow_ingest(self.core)
+
+    def show(self, uint64_t now_ns):
+        if not pt_show(self.core, now_ns):
+            raise fenced(self.signals.fence)
 
 
 cdef void *_zeroed(size_t count, size_t size) except NULL:

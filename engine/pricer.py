@@ -4,20 +4,18 @@ Buying YES costs the ask. Buying NO costs 1 - bid, because the NO book is the YE
 A missing side, a bid of 0 and an ask of 1 are no quotes. All arithmetic is in integers: prices in
 $0.0001, edges and fees in $0.00000001 a share (shm/units.py, shm/fees.py).
 
-engine/kernel.pyx is the compiled twin with the same interface; tests compare them on equal input.
+engine/core.h is the compiled twin; tests compare them on equal input.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.baskets import Basket
+from engine.walk import E8_PER_E4, Ladder, Legs, Order, best_order, ladder_of
 from shm.codes import BookState, Outcome, Side
-from shm.fabric import TableReader
 from shm.fees import fee_table_e8
 from shm.layout import Book
 from shm.units import PRICE_ONE_E4
-
-E8_PER_E4 = 10_000
 
 
 class Edge(NamedTuple):
@@ -67,46 +65,37 @@ def top_of(book: Book, version: int, market_key: int, ingest_epoch: int) -> Top:
 
 
 class Pricer:
-    """Tops of all books and the baskets that depend on them."""
+    """Books as they were last seen, and the baskets that depend on them."""
 
-    def __init__(self, baskets: Sequence[Basket], books: TableReader[Book] | None) -> None:
-        """`books` may be None when tops are given by `observe` only (replay)."""
-        self._books = books
-        self._baskets = baskets
-        self._tops: dict[int, Top] = {}
-        self._keys = {leg.market.row: leg.market.key for b in baskets for leg in b.legs}
+    def __init__(self, baskets: Sequence[Basket]) -> None:
+        self.baskets = baskets
+        self.evaluations = 0
+        """Baskets looked at by `hits`."""
+        self._seen: dict[int, tuple[Top, Book]] = {}
+        self.number_of = {basket.id: number for number, basket in enumerate(baskets)}
+        self.keys = {leg.market.row: leg.market.key for b in baskets for leg in b.legs}
         self._fees = {
             leg.market.row: fee_table_e8(leg.market.fee_rate_e6) for b in baskets for leg in b.legs
         }
-        of_row: dict[int, list[int]] = {row: [] for row in self._keys}
+        of_row: dict[int, list[int]] = {row: [] for row in self.keys}
         for number, basket in enumerate(baskets):
             for leg in basket.legs:
                 of_row[leg.market.row].append(number)
         self._of_row = {row: tuple(dict.fromkeys(numbers)) for row, numbers in of_row.items()}
-        self.evaluations = 0
-        """Baskets looked at by `hits`."""
 
-    def look(self, row: int, ingest_epoch: int) -> bool:
-        """Read a market's book; False if its writer was faster every time."""
-        key = self._keys.get(row)
-        if key is None:
-            return True
-        assert self._books is not None
-        book = self._books.read(row)
-        if book is None:
-            return False
-        self._tops[row] = top_of(book, self._books.seen, key, ingest_epoch)
-        return True
+    def observe(self, row: int, book: Book, version: int, ingest_epoch: int) -> None:
+        """Remember a market's book; other markets' rows than the baskets' are ignored."""
+        key = self.keys.get(row)
+        if key is not None:
+            self._seen[row] = top_of(book, version, key, ingest_epoch), book
 
-    def observe(self, row: int, top: Top) -> None:
-        """Set a market's top."""
-        if not (0 <= top.bid_price_e4 < PRICE_ONE_E4 and 0 <= top.ask_price_e4 < PRICE_ONE_E4):
-            raise ValueError(f"a price outside 0..1: {top}")
-        self._tops[row] = top
+    def forget(self, row: int) -> None:
+        """A market's book could not be read: it has no quotes until it can."""
+        self._seen.pop(row, None)
 
     def top(self, row: int) -> Top:
         """What was last seen of a market."""
-        return self._tops.get(row, NO_TOP)
+        return self._seen[row][0] if row in self._seen else NO_TOP
 
     def of_row(self, row: int) -> tuple[int, ...]:
         """Numbers of the baskets that a market is a leg of."""
@@ -114,13 +103,13 @@ class Pricer:
 
     def edge(self, number: int) -> Edge | None:
         """Worth of a basket, or None while a price that it needs is not quoted."""
-        basket = self._baskets[number]
+        basket = self.baskets[number]
         gross_e8 = basket.payout_e4 * E8_PER_E4
         fee_e8 = 0
         size_e6 = 0
         for position, leg in enumerate(basket.legs):
             assert leg.side is Side.BUY
-            top = self._tops.get(leg.market.row, NO_TOP)
+            top = self.top(leg.market.row)
             if leg.outcome is Outcome.YES:
                 price_e4, available_e6 = top.ask_price_e4, top.ask_size_e6
             else:
@@ -132,12 +121,31 @@ class Pricer:
             size_e6 = available_e6 if position == 0 else min(size_e6, available_e6)
         return Edge(gross_e8, gross_e8 - fee_e8, size_e6)
 
-    def hits(self, row: int, min_net_e8: int) -> list[int]:
-        """Numbers of a market's baskets whose net edge is at least `min_net_e8`."""
+    def hits(self, row: int, hurdles_e8: Sequence[int]) -> list[int]:
+        """Numbers of a market's baskets whose net edge reaches their hurdle."""
         found = []
         for number in self.of_row(row):
             self.evaluations += 1
             edge = self.edge(number)
-            if edge is not None and edge.net_e8 >= min_net_e8:
+            if edge is not None and edge.net_e8 >= hurdles_e8[number]:
                 found.append(number)
         return found
+
+    def order(self, number: int, hurdle_e8: int, cap_e6: int, slippage_ticks: int) -> Order | None:
+        """The best order of a quoted basket; see engine/walk.py."""
+        payout_e8 = self.baskets[number].payout_e4 * E8_PER_E4
+        return best_order(self._legs(number), payout_e8, hurdle_e8, cap_e6, slippage_ticks)
+
+    def _legs(self, number: int) -> Legs:
+        legs = self.baskets[number].legs
+        books = [self._seen[leg.market.row][1] for leg in legs]
+        ladders: list[Ladder] = [
+            ladder_of(book, yes=leg.outcome is Outcome.YES)
+            for leg, book in zip(legs, books, strict=True)
+        ]
+        return Legs(
+            ladders,
+            [self._fees[leg.market.row] for leg in legs],
+            [book.tick_e4 for book in books],
+            [leg.market.min_size_e6 for leg in legs],
+        )

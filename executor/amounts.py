@@ -1,12 +1,10 @@
 """Prices and sizes -> the two integers of an order, by the venue's rounding rules, exactly.
 
-All arithmetic is on integers or exact fractions. Rules: docs/venue.md "Amounts". Two traps that
-these functions avoid: binary floats lose a hundredth of a share on 6 % of sizes, and fill-or-kill
-orders have a coarser grid than resting ones.
+All arithmetic is on integers or exact fractions: binary floats lose a hundredth of a share on 6 % of
+sizes. Rules: docs/venue.md "Amounts"; which numbers of shares may be ordered at all: shm/grid.py.
 """
 
 from fractions import Fraction
-from math import gcd, lcm
 
 from shm.codes import Side
 from shm.units import PRICE_ONE_E4, SHARE_E6
@@ -16,8 +14,6 @@ _AMOUNT_DECIMALS = {1000: 3, 100: 4, 50: 5, 25: 6, 10: 5, 1: 6}
 """By tick in $0.0001: decimals that the computed side of a limit order may have."""
 
 _EXTRA_DECIMALS = 4
-MONEY_GRID_E4 = 100
-"""The dollars of a fill-or-kill purchase must be whole cents."""
 
 
 def limit_amounts(side: Side, price_e4: int, size_e6: int, tick_e4: int) -> tuple[int, int]:
@@ -63,16 +59,6 @@ def _fit(value: Fraction, decimals: int) -> Fraction:
         return value
     rounded = _ceil(value, decimals + _EXTRA_DECIMALS)
     return rounded if _has_decimals(rounded, decimals) else _floor(rounded, decimals)
-
-
-def share_step(price_e4: int) -> int:
-    """Fewest whole shares whose cost at this price is whole cents; multiples of it are too."""
-    return MONEY_GRID_E4 // gcd(price_e4, MONEY_GRID_E4)
-
-
-def basket_step(prices_e4: list[int]) -> int:
-    """Fewest whole shares that are on the grid of every leg, since all legs buy the same number."""
-    return lcm(*(share_step(price_e4) for price_e4 in prices_e4))
 
 
 def cost_usd_e6(price_e4: int, size_e6: int) -> int:

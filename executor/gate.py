@@ -7,15 +7,13 @@ shares on the grid of every leg, since every leg must buy the same number or the
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from executor.amounts import basket_step, cost_usd_e6
+from executor.amounts import cost_usd_e6
 from shm.codes import MarketState, Outcome, Refusal, Side
 from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
+from shm.grid import basket_step, least_shares
 from shm.layout import Market, Signal
 from shm.settings import ExecutorSettings
-from shm.units import PRICE_ONE_E4, SHARE_E6, USD_E6, ceil_div
-
-MARKETABLE_MIN_USD_E6 = USD_E6
-"""The venue refuses a marketable order worth less than a dollar."""
+from shm.units import PRICE_ONE_E4, SHARE_E6
 
 FILLS_PER_ORDER = 16
 """An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
@@ -89,17 +87,13 @@ def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
     )
 
 
-def _least_shares(market: Market, price_e4: int) -> int:
-    """Fewest shares that the venue takes of this leg."""
-    by_worth = ceil_div(MARKETABLE_MIN_USD_E6, cost_usd_e6(price_e4, SHARE_E6))
-    return max(by_worth, ceil_div(market.min_size_e6, SHARE_E6))
-
-
 def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
     """The most units that signal, grid and cash allow."""
     legs = _legs(signal)
     step = basket_step([price_e4 for _, price_e4 in legs])
-    least = max(_least_shares(situation.markets[row], price_e4) for row, price_e4 in legs)
+    least = max(
+        least_shares(price_e4, situation.markets[row].min_size_e6) for row, price_e4 in legs
+    )
     offered = signal.size_e6 // SHARE_E6 // step * step
     if offered < least:
         return Refusal.SIZE

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "5a840090"
+#define PT_LAYOUT_ID "946fa95d"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -213,12 +213,13 @@ typedef struct {
     int64_t void_payout_e4;
     int64_t gross_e8;
     int64_t net_e8;
+    int64_t hurdle_e8;
     int64_t size_e6;
     uint64_t evaluated_ns;
     uint32_t leg_market[12];
     uint8_t leg_outcome[12];
     uint8_t leg_side[12];
-    uint8_t padding_[32];
+    uint8_t padding_[24];
 } pt_basket_row;
 _Static_assert(sizeof(pt_basket_row) == 192, "size of pt_basket_row");
 _Static_assert(offsetof(pt_basket_row, basket) == 0, "offset of pt_basket_row.basket");
@@ -232,11 +233,12 @@ _Static_assert(offsetof(pt_basket_row, tie_payout_e4) == 40, "offset of pt_baske
 _Static_assert(offsetof(pt_basket_row, void_payout_e4) == 48, "offset of pt_basket_row.void_payout_e4");
 _Static_assert(offsetof(pt_basket_row, gross_e8) == 56, "offset of pt_basket_row.gross_e8");
 _Static_assert(offsetof(pt_basket_row, net_e8) == 64, "offset of pt_basket_row.net_e8");
-_Static_assert(offsetof(pt_basket_row, size_e6) == 72, "offset of pt_basket_row.size_e6");
-_Static_assert(offsetof(pt_basket_row, evaluated_ns) == 80, "offset of pt_basket_row.evaluated_ns");
-_Static_assert(offsetof(pt_basket_row, leg_market) == 88, "offset of pt_basket_row.leg_market");
-_Static_assert(offsetof(pt_basket_row, leg_outcome) == 136, "offset of pt_basket_row.leg_outcome");
-_Static_assert(offsetof(pt_basket_row, leg_side) == 148, "offset of pt_basket_row.leg_side");
+_Static_assert(offsetof(pt_basket_row, hurdle_e8) == 72, "offset of pt_basket_row.hurdle_e8");
+_Static_assert(offsetof(pt_basket_row, size_e6) == 80, "offset of pt_basket_row.size_e6");
+_Static_assert(offsetof(pt_basket_row, evaluated_ns) == 88, "offset of pt_basket_row.evaluated_ns");
+_Static_assert(offsetof(pt_basket_row, leg_market) == 96, "offset of pt_basket_row.leg_market");
+_Static_assert(offsetof(pt_basket_row, leg_outcome) == 144, "offset of pt_basket_row.leg_outcome");
+_Static_assert(offsetof(pt_basket_row, leg_side) == 156, "offset of pt_basket_row.leg_side");
 
 typedef struct {
     uint64_t signal;
@@ -248,6 +250,8 @@ typedef struct {
     int64_t size_e6;
     int64_t gross_e8;
     int64_t net_e8;
+    int64_t limit_net_e8;
+    int64_t profit_usd_e6;
     uint64_t frame_ns;
     uint64_t parsed_ns;
     uint64_t published_ns;
@@ -259,7 +263,7 @@ typedef struct {
     int32_t leg_price_e4[12];
     int64_t leg_size_e6[12];
     uint64_t leg_version[12];
-    uint8_t padding_[24];
+    uint8_t padding_[8];
 } pt_signal;
 _Static_assert(sizeof(pt_signal) == 440, "size of pt_signal");
 _Static_assert(offsetof(pt_signal, signal) == 0, "offset of pt_signal.signal");
@@ -271,17 +275,19 @@ _Static_assert(offsetof(pt_signal, payout_e4) == 32, "offset of pt_signal.payout
 _Static_assert(offsetof(pt_signal, size_e6) == 40, "offset of pt_signal.size_e6");
 _Static_assert(offsetof(pt_signal, gross_e8) == 48, "offset of pt_signal.gross_e8");
 _Static_assert(offsetof(pt_signal, net_e8) == 56, "offset of pt_signal.net_e8");
-_Static_assert(offsetof(pt_signal, frame_ns) == 64, "offset of pt_signal.frame_ns");
-_Static_assert(offsetof(pt_signal, parsed_ns) == 72, "offset of pt_signal.parsed_ns");
-_Static_assert(offsetof(pt_signal, published_ns) == 80, "offset of pt_signal.published_ns");
-_Static_assert(offsetof(pt_signal, seen_ns) == 88, "offset of pt_signal.seen_ns");
-_Static_assert(offsetof(pt_signal, created_ns) == 96, "offset of pt_signal.created_ns");
-_Static_assert(offsetof(pt_signal, leg_market) == 104, "offset of pt_signal.leg_market");
-_Static_assert(offsetof(pt_signal, leg_outcome) == 152, "offset of pt_signal.leg_outcome");
-_Static_assert(offsetof(pt_signal, leg_side) == 164, "offset of pt_signal.leg_side");
-_Static_assert(offsetof(pt_signal, leg_price_e4) == 176, "offset of pt_signal.leg_price_e4");
-_Static_assert(offsetof(pt_signal, leg_size_e6) == 224, "offset of pt_signal.leg_size_e6");
-_Static_assert(offsetof(pt_signal, leg_version) == 320, "offset of pt_signal.leg_version");
+_Static_assert(offsetof(pt_signal, limit_net_e8) == 64, "offset of pt_signal.limit_net_e8");
+_Static_assert(offsetof(pt_signal, profit_usd_e6) == 72, "offset of pt_signal.profit_usd_e6");
+_Static_assert(offsetof(pt_signal, frame_ns) == 80, "offset of pt_signal.frame_ns");
+_Static_assert(offsetof(pt_signal, parsed_ns) == 88, "offset of pt_signal.parsed_ns");
+_Static_assert(offsetof(pt_signal, published_ns) == 96, "offset of pt_signal.published_ns");
+_Static_assert(offsetof(pt_signal, seen_ns) == 104, "offset of pt_signal.seen_ns");
+_Static_assert(offsetof(pt_signal, created_ns) == 112, "offset of pt_signal.created_ns");
+_Static_assert(offsetof(pt_signal, leg_market) == 120, "offset of pt_signal.leg_market");
+_Static_assert(offsetof(pt_signal, leg_outcome) == 168, "offset of pt_signal.leg_outcome");
+_Static_assert(offsetof(pt_signal, leg_side) == 180, "offset of pt_signal.leg_side");
+_Static_assert(offsetof(pt_signal, leg_price_e4) == 192, "offset of pt_signal.leg_price_e4");
+_Static_assert(offsetof(pt_signal, leg_size_e6) == 240, "offset of pt_signal.leg_size_e6");
+_Static_assert(offsetof(pt_signal, leg_version) == 336, "offset of pt_signal.leg_version");
 
 typedef struct {
     uint64_t signal;
@@ -476,7 +482,6 @@ _Static_assert(offsetof(pt_ingest_stats, pongs_received) == 184, "offset of pt_i
 typedef struct {
     uint64_t updates_seen;
     uint64_t updates_conflated;
-    uint64_t books_read;
     uint64_t books_busy;
     uint64_t evaluations;
     uint64_t hits;
@@ -492,27 +497,26 @@ typedef struct {
     uint64_t baskets;
     uint64_t baskets_unproven;
     uint64_t generations;
-    uint8_t padding_[48];
+    uint8_t padding_[56];
 } pt_engine_stats;
 _Static_assert(sizeof(pt_engine_stats) == 192, "size of pt_engine_stats");
 _Static_assert(offsetof(pt_engine_stats, updates_seen) == 0, "offset of pt_engine_stats.updates_seen");
 _Static_assert(offsetof(pt_engine_stats, updates_conflated) == 8, "offset of pt_engine_stats.updates_conflated");
-_Static_assert(offsetof(pt_engine_stats, books_read) == 16, "offset of pt_engine_stats.books_read");
-_Static_assert(offsetof(pt_engine_stats, books_busy) == 24, "offset of pt_engine_stats.books_busy");
-_Static_assert(offsetof(pt_engine_stats, evaluations) == 32, "offset of pt_engine_stats.evaluations");
-_Static_assert(offsetof(pt_engine_stats, hits) == 40, "offset of pt_engine_stats.hits");
-_Static_assert(offsetof(pt_engine_stats, held_stale) == 48, "offset of pt_engine_stats.held_stale");
-_Static_assert(offsetof(pt_engine_stats, held_skew) == 56, "offset of pt_engine_stats.held_skew");
-_Static_assert(offsetof(pt_engine_stats, held_cooldown) == 64, "offset of pt_engine_stats.held_cooldown");
-_Static_assert(offsetof(pt_engine_stats, held_busy) == 72, "offset of pt_engine_stats.held_busy");
-_Static_assert(offsetof(pt_engine_stats, held_small) == 80, "offset of pt_engine_stats.held_small");
-_Static_assert(offsetof(pt_engine_stats, held_disabled) == 88, "offset of pt_engine_stats.held_disabled");
-_Static_assert(offsetof(pt_engine_stats, signals) == 96, "offset of pt_engine_stats.signals");
-_Static_assert(offsetof(pt_engine_stats, signals_full) == 104, "offset of pt_engine_stats.signals_full");
-_Static_assert(offsetof(pt_engine_stats, reports_seen) == 112, "offset of pt_engine_stats.reports_seen");
-_Static_assert(offsetof(pt_engine_stats, baskets) == 120, "offset of pt_engine_stats.baskets");
-_Static_assert(offsetof(pt_engine_stats, baskets_unproven) == 128, "offset of pt_engine_stats.baskets_unproven");
-_Static_assert(offsetof(pt_engine_stats, generations) == 136, "offset of pt_engine_stats.generations");
+_Static_assert(offsetof(pt_engine_stats, books_busy) == 16, "offset of pt_engine_stats.books_busy");
+_Static_assert(offsetof(pt_engine_stats, evaluations) == 24, "offset of pt_engine_stats.evaluations");
+_Static_assert(offsetof(pt_engine_stats, hits) == 32, "offset of pt_engine_stats.hits");
+_Static_assert(offsetof(pt_engine_stats, held_stale) == 40, "offset of pt_engine_stats.held_stale");
+_Static_assert(offsetof(pt_engine_stats, held_skew) == 48, "offset of pt_engine_stats.held_skew");
+_Static_assert(offsetof(pt_engine_stats, held_cooldown) == 56, "offset of pt_engine_stats.held_cooldown");
+_Static_assert(offsetof(pt_engine_stats, held_busy) == 64, "offset of pt_engine_stats.held_busy");
+_Static_assert(offsetof(pt_engine_stats, held_small) == 72, "offset of pt_engine_stats.held_small");
+_Static_assert(offsetof(pt_engine_stats, held_disabled) == 80, "offset of pt_engine_stats.held_disabled");
+_Static_assert(offsetof(pt_engine_stats, signals) == 88, "offset of pt_engine_stats.signals");
+_Static_assert(offsetof(pt_engine_stats, signals_full) == 96, "offset of pt_engine_stats.signals_full");
+_Static_assert(offsetof(pt_engine_stats, reports_seen) == 104, "offset of pt_engine_stats.reports_seen");
+_Static_assert(offsetof(pt_engine_stats, baskets) == 112, "offset of pt_engine_stats.baskets");
+_Static_assert(offsetof(pt_engine_stats, baskets_unproven) == 120, "offset of pt_engine_stats.baskets_unproven");
+_Static_assert(offsetof(pt_engine_stats, generations) == 128, "offset of pt_engine_stats.generations");
 
 typedef struct {
     uint64_t signals_seen;

@@ -249,6 +249,8 @@ class BasketRow(NamedTuple):
     """Payout when every market of the group resolves 50-50."""
     gross_e8: I64
     net_e8: I64
+    hurdle_e8: I64
+    """Net edge that a signal needs: least edge, allowances, cost of capital."""
     size_e6: I64
     evaluated_ns: U64
     leg_market: LegMarkets
@@ -269,6 +271,11 @@ class Signal(NamedTuple):
     size_e6: I64
     gross_e8: I64
     net_e8: I64
+    """Edge of the first unit, at the top of the books."""
+    limit_net_e8: I64
+    """Edge of a unit that is bought at the limit prices."""
+    profit_usd_e6: I64
+    """Profit of all units at the levels that were seen."""
     frame_ns: U64
     parsed_ns: U64
     published_ns: U64
@@ -408,7 +415,6 @@ class EngineStats(NamedTuple):
 
     updates_seen: U64
     updates_conflated: U64
-    books_read: U64
     books_busy: U64
     evaluations: U64
     hits: U64

@@ -84,16 +84,16 @@ class RoleTable:
 
     def __init__(self, control: Segment) -> None:
         section = _ROLES.section
-        self._words = Words(control.view, _ROLES.offset, section.rows * _WORDS, False)
+        self.words = Words(control.view, _ROLES.offset, section.rows * _WORDS, False)
 
     def row(self, role: Role) -> RoleRow:
         """One role's row."""
         first = role * _WORDS
-        return RoleRow(*(self._words.load(first + _AT[name]) for name in RoleRow._fields))
+        return RoleRow(*(self.words.load(first + _AT[name]) for name in RoleRow._fields))
 
     def epoch(self, role: Role) -> int:
         """Current epoch of a role; 0 before its first holder."""
-        return self._words.load(role * _WORDS + _AT["epoch"])
+        return self.words.load(role * _WORDS + _AT["epoch"])
 
 
 class RoleHolder:

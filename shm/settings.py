@@ -102,6 +102,8 @@ class EngineSettings(_Section, frozen=True):
     signal_wait_ms: Millis = 2_000
     """A basket whose signal was never reported on is free again after this."""
     max_basket_shares: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+    slippage_ticks: Annotated[int, Meta(ge=0, le=100)] = 0
+    """Ticks that each leg's limit may stand above the dearest level it needs."""
 
 
 class ExecutorSettings(_Section, frozen=True):

@@ -44,11 +44,11 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 class Poller(Protocol):
     """A stage with its own loop."""
 
-    def step(self) -> int:
-        """Do what is there to do; how much it was."""
+    def step(self, spins: int, turn_ns: int, *, may_sleep: bool) -> None:
+        """Do what there is to do for about `turn_ns`, then come back.
 
-    def wait(self, spins: int, timeout_ns: int) -> None:
-        """Rest until there may be something to do, at most `timeout_ns`."""
+        With nothing to do, look `spins` times, and then sleep if that is allowed.
+        """
 
 
 class Stage:
@@ -123,9 +123,7 @@ class Stage:
         spins = SPINS_DEDICATED if self.dedicated_core else SPINS
         while not self.stopping:
             self.pulse()
-            if not poller.step():
-                timeout_ns = 0 if self.dedicated_core else HEARTBEAT_PERIOD_NS // 2
-                poller.wait(spins, timeout_ns)
+            poller.step(spins, HEARTBEAT_PERIOD_NS // 2, may_sleep=not self.dedicated_core)
 
     def run_async(self, work: Callable[["Stage"], Awaitable[None]]) -> None:
         """Run a coroutine that ends soon after `stopping` is true; its errors end the stage."""

@@ -3,8 +3,8 @@
 import pytest
 
 from engine.baskets import compile_baskets
-from engine.gate import Candidate, Holds, Moment, judge, profit_usd_e6, size_of
-from engine.pricer import Edge, Top
+from engine.gate import Candidate, Holds, Moment, judge
+from engine.pricer import Top
 from shm.codes import BasketKind, Verdict
 from shm.settings import EngineSettings
 from tests.engine.factory import ladder
@@ -23,9 +23,8 @@ def top(age_ms: int = 1) -> Top:
     return Top(True, 4_000, 10**9, 5_000, 10**9, NOW_NS - age_ms * 1_000_000, 1)
 
 
-def candidate(*ages_ms: int, size: float = 100, net_e8: int = 10**6) -> Candidate:
-    tops = [top(age) for age in (ages_ms or (1, 1, 1))]
-    return Candidate(BASKET, Edge(net_e8 + 5, net_e8, int(size * 10**6)), tops)
+def candidate(*ages_ms: int) -> Candidate:
+    return Candidate(BASKET, [top(age) for age in (ages_ms or (1, 1, 1))])
 
 
 def holds(**some) -> Holds:
@@ -44,8 +43,6 @@ def test_nothing_against_it_means_signalled():
         (candidate(1, 1, 60_001), MOMENT, holds(), Verdict.STALE),
         (candidate(), MOMENT, holds(cooling_until_ns={BASKET.id: NOW_NS + 1}), Verdict.COOLING),
         (candidate(), MOMENT, holds(held={BASKET.legs[2].market.row: 5}), Verdict.BUSY),
-        (candidate(size=4.99), MOMENT, holds(), Verdict.TOO_SMALL),
-        (candidate(size=5.99, net_e8=100_000), MOMENT, holds(), Verdict.TOO_SMALL),
     ],
 )
 def test_each_reason_is_named(case, moment, held, verdict):
@@ -61,14 +58,3 @@ def test_legs_of_very_different_age_are_skewed():
 def test_a_cooldown_that_is_over_and_a_strangers_hold_do_not_matter():
     free = holds(cooling_until_ns={BASKET.id: NOW_NS}, held={999: 1})
     assert judge(candidate(), MOMENT, free, SETTINGS) is Verdict.SIGNALLED
-
-
-def test_sizes_are_whole_shares_up_to_the_cap():
-    assert size_of(candidate(size=17.9), SETTINGS) == 17_000_000
-    assert size_of(candidate(size=10_000), SETTINGS) == SETTINGS.max_basket_shares * 1_000_000
-
-
-def test_profit_is_edge_times_shares_rounded_down():
-    assert profit_usd_e6(100_000, 100_000_000) == 100_000  # a tenth of a cent, 100 shares
-    assert profit_usd_e6(1, 1) == 0
-    assert profit_usd_e6(-1, 1) == -1

@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.amounts import (
-    basket_step,
     cost_usd_e6,
     limit_amounts,
     market_amounts,
-    share_step,
 )
 from executor.wire import SIDES
 from shm.codes import Side
@@ -50,26 +48,6 @@ def test_limit_orders_on_the_tick_are_exact(tick_e4, data, size_c):
 def test_the_share_side_is_cut_to_hundredths_and_never_rounded_up(size_e6):
     _, shares = limit_amounts(Side.BUY, 5_000, size_e6, 100)
     assert shares == size_e6 // 10**4 * 10**4
-
-
-@given(st.integers(1, 9_999), st.integers(1, 1_000))
-def test_a_multiple_of_the_step_costs_whole_cents_and_nothing_smaller_does(price_e4, times):
-    step = share_step(price_e4)
-    assert step * times * price_e4 % 100 == 0
-    assert all(shares * price_e4 % 100 for shares in range(1, step))
-
-
-@given(st.lists(st.integers(1, 9_999), min_size=1, max_size=4))
-def test_a_baskets_step_is_on_every_legs_grid(prices):
-    step = basket_step(prices)
-    assert all(step * price_e4 % 100 == 0 for price_e4 in prices)
-
-
-def test_the_documented_steps_hold():
-    assert share_step(5_600) == 1  # 0.56: any whole number
-    assert share_step(560) == 5  # 0.056: fives
-    assert share_step(530) == 10  # 0.053: tens
-    assert share_step(47) == 100
 
 
 def test_costs_are_rounded_against_us():

@@ -24,8 +24,7 @@ from shm import stage
 from shm.codes import Role
 
 class Quiet:
-    def step(self): return 0
-    def wait(self, spins, timeout_ns): time.sleep(0.005)
+    def step(self, spins, turn_ns, *, may_sleep): time.sleep(0.005)
 
 sys.argv = ["engine", "--instance", {instance!r}]
 stage.ATTACH_PATIENCE_S = {patience}
