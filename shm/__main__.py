@@ -1,31 +1,38 @@
 """`python -m shm`: the inspector's door. All verbs read; only `destroy` changes anything."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import islice
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
+from rich.console import RenderableType
 
-from shm import inspector
-from shm.codes import StageState
-from shm.errors import PolytrioError, SegmentExists
+from shm import difference, inspector, printed
+from shm.diagnosis import examine, healthy
+from shm.errors import LayoutMismatch, PolytrioError, SegmentError, SegmentMissing
+from shm.readings import Look, Watcher, look
+from shm.schemas import SectionSchema
 from shm.segment import list_files
-from shm.system import destroy_all, living_roles
+from shm.system import destroy_unused
 
-_console = Console()
-if not _console.is_terminal:
-    _console.width = 200  # a file or a pipe has no edge to wrap at
-_WIDE = 40
+_TAIL_S = 0.02
+"""How often `tail` looks: the updates ring holds a tenth of a second of a busy market."""
 
 
 def _emit(value: Any) -> None:
     click.echo(msgspec.json.encode(value))
+    sys.stdout.flush()  # whoever reads a pipe wants each line when it happens
+
+
+def _show(*parts: RenderableType) -> None:
+    console = printed.make_console()
+    for part in parts:
+        console.print(part, soft_wrap=not console.is_terminal)
 
 
 def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,12 +43,14 @@ def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
         except PolytrioError as error:
             click.echo(f"shm: {error}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(0)  # the wanted end of watch and tail
 
     return run
 
 
 _instance = click.option("--instance", default="main", show_default=True, help="Which system.")
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON value for machines.")
+_json = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
 
 
 @click.group()
@@ -58,63 +67,41 @@ def list_(as_json: bool) -> None:
     if as_json:
         return _emit(lines)
     if not lines:
-        click.echo("no segments: nothing has been started (polytrio run, supervisor.py up)")
-        return None
-    table = Table("instance", "segment", "layout", "KiB", "created", "written by", "holds")
-    for line in lines:
-        table.add_row(
-            line["instance"],
-            line["segment"],
-            line["layout"] + ("" if line.get("this_build", True) else " (other version)"),
-            str(line["bytes"] // 1024),
-            line.get("created", "-"),
-            ", ".join(line.get("writers", [])),
-            line.get("trouble") or line["purpose"],
-        )
-    return _console.print(table)
+        return click.echo("no segments: nothing has been started (polytrio run, supervisor.py up)")
+    return _show(printed.segments(lines))
 
 
 @main.command()
-@click.argument("segment")
+@click.argument("segment", required=False)
 @click.option("--limit", default=20, show_default=True, help="Rows a section.")
+@click.option("--schema", is_flag=True, help="The schema instead, as JSON that `diff` reads.")
 @_instance
 @_json
 @_known_errors
-def show(segment: str, limit: int, instance: str, as_json: bool) -> None:
+def show(segment: str | None, limit: int, schema: bool, instance: str, as_json: bool) -> None:
     """The contents of SEGMENT, or of one section of it (SEGMENT.SECTION)."""
+    if schema:
+        return _show_schema(segment, instance)
+    if segment is None:
+        raise click.UsageError("name a SEGMENT, or give --schema for all of them")
     name, _, only = segment.partition(".")
     view = inspector.find(instance, name)
-    sections = [view.section(only)] if only else view.schema["sections"]
+    sections = [view.section(only)] if only else view.schema.sections
     content = {
-        section["name"]: _limited(inspector.rows(view, section), limit) for section in sections
+        section.name: list(islice(inspector.rows(view, section), limit)) for section in sections
     }
     if as_json:
         return _emit({"segment": name, "layout": view.file.layout_id, "sections": content})
-    for section in sections:
-        _print_rows(section, content[section["name"]])
-    return None
+    return _show(*(printed.section_rows(section, content[section.name]) for section in sections))
 
 
-def _limited(rows: Iterator[inspector.Row], limit: int) -> list[inspector.Row]:
-    return [row for row, _ in zip(rows, range(limit), strict=False)]
-
-
-def _print_rows(section: inspector.Row, rows: list[inspector.Row]) -> None:
-    _console.rule(f"{section['name']} ({section['kind']}, {section['rows']} rows)")
-    if not rows:
-        _console.print("nothing written yet")
-    for row in rows:
-        _console.print(
-            "  ".join(
-                f"{key}={_short(value)}" for key, value in row.items() if value not in (0, "")
-            ),
-            highlight=True,
-        )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
+def _show_schema(segment: str | None, instance: str) -> None:
+    if segment is not None:
+        return _emit(inspector.find(instance, segment.partition(".")[0]).schema)
+    names = sorted({file.segment for file in list_files(instance)})
+    if not names:
+        raise SegmentMissing(f"instance {instance!r} has no segments: nothing runs under this name")
+    return _emit([inspector.find(instance, name).schema for name in names])
 
 
 @main.command()
@@ -122,83 +109,153 @@ def _short(value: Any) -> str:
 @_json
 @_known_errors
 def stats(instance: str, as_json: bool) -> None:
-    """Roles, counters, rings and latencies, once."""
-    numbers = inspector.stats(instance)
+    """Roles, rings, tables, latencies and counters, once."""
+    seen = look(instance)
     if as_json:
-        return _emit(numbers)
-    return _console.print(_picture(numbers, None, 1.0))
+        _emit(seen)
+    elif seen.missing is None or seen.trouble:
+        _show(printed.whole(seen))
+    if seen.missing is not None and not seen.trouble:
+        raise SegmentMissing(seen.missing)
 
 
 @main.command()
 @click.option("--interval", default=0.5, show_default=True, help="Seconds between two looks.")
 @click.option("--count", default=0, help="Stop after so many looks; 0 is never.")
+@click.option("--once", is_flag=True, help="The same as --count 1.")
+@click.option("--plain", is_flag=True, help="Tables one after the other, no full screen.")
 @_instance
 @_json
 @_known_errors
-def watch(interval: float, count: int, instance: str, as_json: bool) -> None:
-    """The same as stats, again and again, with rates; with --json one line a look."""
-    looks = _looks(instance, interval, count)
-    if as_json:
-        for numbers, _ in looks:
-            _emit(numbers)
+def watch(
+    interval: float, count: int, once: bool, plain: bool, instance: str, *, as_json: bool
+) -> None:
+    """Everything live, with rates: full screen on a terminal, else tables or lines of JSON."""
+    count = 1 if once else count
+    if not (as_json or plain or count) and _is_screen():
+        # Thirty megabytes and half a second that no other verb should pay for.
+        from shm.screen import WatchApp  # noqa: PLC0415
+
+        os.nice(10)  # looking must not slow down what is looked at
+        WatchApp(instance, interval).run()
         return
-    with Live(console=_console, auto_refresh=False, screen=_console.is_terminal) as live:
-        for numbers, before in looks:
-            live.update(_picture(numbers, before, interval), refresh=True)
+    for seen in _looks(instance, interval, count):
+        if as_json:
+            _emit(seen)
+        else:
+            _show(printed.whole(seen))
 
 
-def _looks(
-    instance: str, interval: float, count: int
-) -> Iterator[tuple[inspector.Row, inspector.Row | None]]:
-    before = None
+def _is_screen() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _looks(instance: str, interval: float, count: int) -> Iterator[Look]:
+    watcher = Watcher(instance)
     done = 0
     while not count or done < count:
-        numbers = inspector.stats(instance)
-        yield numbers, before
-        before = numbers
-        done += 1
-        if done != count:
+        if done:
             time.sleep(interval)
+        yield watcher.look()
+        done += 1
 
 
-def _picture(numbers: inspector.Row, before: inspector.Row | None, interval: float) -> Group:
-    roles = Table("role", "state", "epoch", "pid", "heartbeat ms", "generation", title="roles")
-    for role, row in numbers["roles"].items():
-        state = StageState(row["state"]).name if row["state"] in set(StageState) else "?"
-        roles.add_row(
-            role, state, str(row["epoch"]), str(row["pid"]), str(row["heartbeat_age_ms"]),
-            str(row["adopted_generation"]),
-        )  # fmt: skip
-    rings = Table("ring", "written", "lag", "fill", "overflow", title="rings")
-    for name, ring in numbers["rings"].items():
-        rings.add_row(
-            name, str(ring["written"]), str(ring["lag"]),
-            f"{100 * ring['lag'] // ring['capacity']} %", str(ring["overflow"]),
-        )  # fmt: skip
-    latency = Table("latency", "count", "p50 us", "p90", "p99", "p99.9", "max", title="latency")
-    for name, row in numbers["latency_us"].items():
-        latency.add_row(name, str(row["count"]), *(f"{row[k]:,.1f}" for k in list(row)[1:]))
-    counters = Table("stage", "counter", "value", "a second", title="counters that are not zero")
-    for stage, cells in numbers["counters"].items():
-        for name, value in cells.items():
-            if value:
-                was = before["counters"].get(stage, {}).get(name, 0) if before else value
-                counters.add_row(stage, name, f"{value:,}", f"{(value - was) / interval:,.0f}")
-    return Group(roles, rings, latency, counters)
+@main.command()
+@click.argument("ring")
+@click.option("--last", default=10, show_default=True, help="Old messages to begin with.")
+@click.option("--once", is_flag=True, help="Only what is there now.")
+@_instance
+@_json
+@_known_errors
+def tail(ring: str, last: int, once: bool, instance: str, as_json: bool) -> None:
+    """Follow the messages of RING as they come, without taking part."""
+    for row in _messages(instance, ring, last, once):
+        if as_json:
+            _emit(row)
+        elif "lost" in row and len(row) == 1:
+            click.echo(f"-- lost {row['lost']:,} messages: they were overwritten too quickly")
+        else:
+            click.echo(printed.one_line(row))
+            sys.stdout.flush()
+
+
+def _messages(instance: str, ring: str, last: int, once: bool) -> Iterator[inspector.Row]:
+    """Rows of messages, and `{"lost": n}`; goes on when the system is made anew."""
+    view, section = inspector.find_ring(instance, ring)
+    follower = inspector.Follower(view, section, last)
+    while True:
+        news = follower.news()
+        if follower.lost:
+            yield {"lost": follower.lost}
+            follower.lost = 0
+        yield from news
+        if once:
+            return
+        time.sleep(_TAIL_S)
+        if not view.is_current:
+            click.echo(f"shm: {ring} was removed; waiting for it to be made again", err=True)
+            view, section = _found_again(instance, ring)
+            follower = inspector.Follower(view, section, section.rows)
+
+
+def _found_again(instance: str, ring: str) -> tuple[inspector.View, SectionSchema]:
+    while True:
+        try:
+            return inspector.find_ring(instance, ring)
+        except SegmentError:
+            time.sleep(10 * _TAIL_S)
+
+
+@main.command()
+@click.argument("old")
+@click.argument("new")
+@_instance
+@_json
+@_known_errors
+def diff(old: str, new: str, instance: str, as_json: bool) -> None:
+    """Compare two layouts; exit code 0 if they are the same, 4 if they differ.
+
+    OLD and NEW are each `build` (this code), a layout id that is present, a segment's name, or a
+    file written by `show --schema`.
+    """
+    found = difference.compare(*difference.pair(old, new, instance))
+    if as_json:
+        _emit(found)
+    else:
+        _show(printed.changes(found))
+    if found:
+        sys.exit(LayoutMismatch.exit_code)
+
+
+@main.command()
+@click.option("--instance", default=None, help="Only this system; all of them if not given.")
+@_json
+@_known_errors
+def doctor(instance: str | None, as_json: bool) -> None:
+    """What is wrong, why, and what to do; exit code 0 if nothing is."""
+    findings = examine(instance)
+    if as_json:
+        _emit(findings)
+    else:
+        _show(*(printed.finding_line(finding) for finding in findings))
+        if healthy(findings):
+            click.echo("healthy")
+    if not healthy(findings):
+        sys.exit(SegmentError.exit_code)
 
 
 @main.command()
 @click.option("--force", is_flag=True, help="Even while processes of the instance are running.")
 @_instance
+@_json
 @_known_errors
-def destroy(instance: str, force: bool) -> None:
+def destroy(instance: str, force: bool, as_json: bool) -> None:
     """Remove the segments of an instance, of every version, when nobody uses them."""
-    alive = living_roles(instance)
-    if alive and not force:
-        raise SegmentExists(
-            f"instance {instance!r} is in use by {', '.join(alive)}: stop it first (or --force)"
-        )
-    click.echo(f"removed {destroy_all(instance)} segments of instance {instance!r}")
+    removed = destroy_unused(instance, force=force)
+    if as_json:
+        return _emit(removed)
+    more = f" and {removed.leftovers} half-made ones" if removed.leftovers else ""
+    return click.echo(f"removed {removed.segments} segments of instance {instance!r}{more}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ SHM_ROOT = Path("/dev/shm")  # noqa: S108  # where Linux keeps POSIX shared memo
 MAGIC = int.from_bytes(b"POLYTRIO", "little")
 ENDIAN_TAG = 0x0102030405060708
 MODE = 0o600
+BUILDING = f"{APP}-building"
+"""Start of the name under which a segment is made; see shm/leftovers.py."""
+SCHEMA_BYTES_MAX = 1 << 20
 _MAGIC_BYTES = 8
 _NAME = re.compile(
     rf"{APP}\.(?P<instance>[a-z0-9-]+)\.(?P<segment>[a-z0-9-]+)\.(?P<layout_id>[0-9a-f]{{8}})"
@@ -83,7 +86,7 @@ def create(instance: str, plan: SegmentPlan) -> None:
     page that turns out to be missing later kills the process that touches it.
     """
     name = segment_name(instance, plan.name)
-    temporary = f"/{APP}-building.{os.getpid()}.{secrets.token_hex(8)}"
+    temporary = f"/{BUILDING}.{os.getpid()}.{secrets.token_hex(8)}"
     memory = posix_ipc.SharedMemory(temporary, posix_ipc.O_CREX, mode=MODE)
     try:
         try:
@@ -173,6 +176,8 @@ def read_head(name: str, fd: int) -> tuple[Header, bytes]:
         )
     if header.schema_offset + header.schema_bytes > size:
         raise LayoutMismatch(f"segment {name} has its schema outside itself{_remedy(name)}")
+    if header.schema_bytes > SCHEMA_BYTES_MAX:
+        raise LayoutMismatch(f"segment {name} has an impossible schema{_remedy(name)}")
     schema = os.pread(fd, header.schema_bytes, header.schema_offset)
     if _checksum(header, schema) != header.checksum:
         raise LayoutMismatch(f"segment {name} has a damaged header{_remedy(name)}")

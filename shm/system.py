@@ -1,9 +1,12 @@
 """Making and removing all segments of an instance: the first and the last act of a run."""
 
+from dataclasses import dataclass
+
 from shm.codes import Role
 from shm.control import publish_settings
 from shm.errors import SegmentExists
 from shm.fabric import Fabric
+from shm.leftovers import remove_leftovers
 from shm.roles import RoleHolder, RoleLock
 from shm.segment import create, destroy, list_files
 from shm.segments import LAYOUT_ID, SEGMENTS
@@ -36,6 +39,7 @@ def create_all(settings: Settings) -> Fabric:
                 f"`python -m shm destroy --instance {instance}`"
             )
         destroy(file)
+    remove_leftovers()
     for plan in SEGMENTS.values():
         create(instance, plan)
     fabric = Fabric(instance, Role.SUPERVISOR)
@@ -51,3 +55,30 @@ def destroy_all(instance: str) -> int:
     for file in files:
         destroy(file)
     return len(files)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a removal took away."""
+
+    segments: int
+    leftovers: int
+
+
+def destroy_unused(instance: str, *, force: bool) -> Removed:
+    """Remove an instance's segments and what killed makers left; `SegmentExists` if it is in use.
+
+    The supervisor's lock is held meanwhile, so that no start comes between looking and removing.
+    """
+    lock = RoleLock(instance, Role.SUPERVISOR)
+    alive = living_roles(instance)
+    if alive and not force:
+        raise SegmentExists(
+            f"instance {instance!r} is in use by {', '.join(alive)}: stop it first (or --force)"
+        )
+    if Role.SUPERVISOR.label not in alive and any(list_files(instance)):
+        lock.take()
+    try:
+        return Removed(destroy_all(instance), remove_leftovers())
+    finally:
+        lock.release()

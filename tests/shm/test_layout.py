@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
 
-from shm import cheader, inspector, layout
+from shm import cheader, layout
 from shm.layout import RECORDS, Array, Octets, Record, Scalar
+from shm.schemas import RecordSchema, dtype_of
 from shm.segments import SEGMENTS
 from tests.conftest import require_or_skip
 
@@ -69,7 +71,7 @@ def test_the_c_compiler_notices_a_wrong_offset(tmp_path):
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 def test_numpy_finds_every_field_where_python_packs_it(record):
-    dtype = inspector._dtype(record.schema())
+    dtype = dtype_of(convert(record.schema(), RecordSchema))
     assert dtype.itemsize == record.size
     for field in record.fields:
         assert dtype.fields[field.name][1] == field.offset
@@ -110,7 +112,7 @@ def test_what_is_packed_comes_back_unchanged(record):
         data = record.pack(row)
         assert len(data) == record.size
         assert record.unpack(data) == row
-        item = np.frombuffer(data, inspector._dtype(record.schema()), count=1)[0]
+        item = np.frombuffer(data, dtype_of(convert(record.schema(), RecordSchema)), count=1)[0]
         for field, value in zip(record.fields, row, strict=True):
             if isinstance(field.kind, Scalar):
                 assert item[field.name] == value
