@@ -196,18 +196,26 @@ class RingProducer(_Ring):
         self._slots[self._commit_index(self.position)] = self.position + 1
         self.position += 1
         self._producer[0] = self.position
-        if wake and self._waiter[0]:
-            self._producer[1] += 1
+        if wake:
+            self._wake()
         return True
+
+    def _wake(self) -> None:
+        if self._waiter[0]:
+            self._producer[1] += 1
 
     def push_many(self, payloads: bytes, wake: bool = True) -> int:
         """Publish messages that lie one after the other, oldest first; how many found room."""
         if len(payloads) % self._payload:
             raise ValueError(f"{len(payloads)} bytes are no multiple of {self._payload}")
-        for pushed, start in enumerate(range(0, len(payloads), self._payload)):
-            if not self.try_push(payloads[start : start + self._payload], wake):
-                return pushed
-        return len(payloads) // self._payload
+        pushed = 0
+        for start in range(0, len(payloads), self._payload):
+            if not self.try_push(payloads[start : start + self._payload], wake=False):
+                break
+            pushed += 1
+        if wake and pushed:
+            self._wake()  # once for all of them
+        return pushed
 
 
 class RingConsumer(_Ring):

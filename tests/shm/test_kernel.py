@@ -1,9 +1,8 @@
-"""The protocols: compiled and plain Python do the same, in lock step, on the same bytes."""
+"""The protocols, act by act, in both kernels; tests/shm/test_lockstep.py drives them at random."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shm import backend, model
 from shm.errors import FencedError
@@ -231,64 +230,3 @@ def test_words_are_bounded_and_respect_a_read_only_view(kernel):
         kernel.Words(memory, 0, 8, False).store(0, 1)
     with pytest.raises(ValueError, match="do not fit"):
         kernel.Words(memory, 8, 8, False)
-
-
-class RingsInLockStep(RuleBasedStateMachine):
-    """Drives model and compiled kernel with the same acts, crashes included."""
-
-    capacity = 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.memories = [ring_memory(self.capacity) for _ in KERNELS]
-        self.number = 0
-        self._open_producers()
-        self._open_consumers()
-
-    def _open_producers(self) -> None:
-        self.producers = [
-            kernel.RingProducer(memory, 0, STRIDE, self.capacity, kernel.Fence())
-            for kernel, memory in zip(KERNELS, self.memories, strict=True)
-        ]
-
-    def _open_consumers(self) -> None:
-        self.consumers = [
-            kernel.RingConsumer(memory, 0, STRIDE, self.capacity)
-            for kernel, memory in zip(KERNELS, self.memories, strict=True)
-        ]
-
-    @rule()
-    def push(self) -> None:
-        self.number += 1
-        outcomes = {producer.try_push(message(self.number)) for producer in self.producers}
-        assert len(outcomes) == 1
-
-    @rule()
-    def pop(self) -> None:
-        popped = {consumer.pop() for consumer in self.consumers}
-        assert len(popped) == 1
-
-    @rule()
-    def restart_producer(self) -> None:
-        self._open_producers()
-
-    @rule()
-    def restart_consumer(self) -> None:
-        self._open_consumers()
-
-    @precondition(lambda self: self.producers[0].position > 0)
-    @rule()
-    def kill_producer_before_the_hint(self) -> None:
-        position = self.producers[0].position
-        for memory in self.memories:
-            memory[0:8] = (position - 1).to_bytes(8, "little")
-        self._open_producers()
-        assert {producer.position for producer in self.producers} == {position}
-
-    @invariant()
-    def the_bytes_are_the_same(self) -> None:
-        assert all(memory == self.memories[0] for memory in self.memories)
-
-
-TestRingsInLockStep = RingsInLockStep.TestCase
-TestRingsInLockStep.settings = settings(max_examples=100, stateful_step_count=40)
