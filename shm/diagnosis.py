@@ -260,7 +260,7 @@ def _role(seen: Look, label: str, pids: list[int]) -> Iterator[Finding]:
                 f"processes {', '.join(map(str, pids))} share its lock: one inherited it",
                 "end all of them, then start the system again",
             )
-    if reading is None:
+    if reading is None or reading.epoch == 0:
         if alive and seen.system is not None:
             yield warning(
                 "epoch-differs",
