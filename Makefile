@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test proof soak check bench clean
 
 setup: $(READY)
 
@@ -26,6 +26,12 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+proof: setup
+	$(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+
+soak: setup
+	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .
