@@ -1,0 +1,68 @@
+"""The core of the engine as the stage sees it, and the choice between its two implementations."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from engine.baskets import Basket
+from engine.pricer import Edge
+from engine.reference import PythonCore
+from shm import backend
+from shm.codes import Role, Verdict
+from shm.errors import ConfigError
+from shm.fabric import Fabric
+from shm.layout import BASKET_ROW, BOOK, ENGINE_STATS, REPORT, SIGNAL, SWITCHES, UPDATE
+from shm.roles import RoleTable
+from shm.settings import EngineSettings
+
+
+class Core(Protocol):
+    """Decides; see engine/reference.py. A plan belongs to the core that prepared it."""
+
+    def prepare(self, baskets: Sequence[Basket], hurdles_e8: Sequence[int]) -> Any:
+        """Make a plan; may be called in another thread."""
+
+    def adopt(self, plan: Any, generation: int) -> None:
+        """Go over to another plan: cooldowns and what is on its way are kept."""
+
+    def step(self, spins: int, turn_ns: int, *, may_sleep: bool) -> int:
+        """Do what is there to do for `turn_ns`; how much it was.
+
+        With nothing to do it looks `spins` times, and then sleeps if it may.
+        """
+
+    def edge(self, number: int) -> Edge | None:
+        """Worth of a basket, or None while a price that it needs is not quoted."""
+
+    def verdict(self, number: int) -> Verdict:
+        """What was said when the basket was last a hit."""
+
+
+def make_core(fabric: Fabric, settings: EngineSettings, epoch: int) -> Core:
+    """The compiled core where there is one and it is wanted, else the reference."""
+    if settings.kernel == "python" or (settings.kernel == "auto" and not backend.NATIVE):
+        return PythonCore(fabric, settings, epoch)
+    if not backend.NATIVE:
+        raise ConfigError(
+            'engine.kernel = "native", and the kernels are not built: install a C compiler and '
+            'run `make clean setup`, or set engine.kernel = "auto"'
+        )
+    core: Core = backend.compiled("engine.kernel").Kernel(settings, epoch, _parts(fabric))
+    return core
+
+
+def _parts(fabric: Fabric) -> dict[str, Any]:
+    """The ends of the segments that the engine holds, without their Python faces."""
+    return {
+        "books": fabric.read_table("books", BOOK).latch,
+        "baskets": fabric.write_table("baskets", BASKET_ROW).latch,
+        "updates": fabric.consume("updates", UPDATE).ring,
+        "reports": fabric.consume("reports", REPORT).ring,
+        "signals": fabric.produce("signals", SIGNAL).ring,
+        "dirty": fabric.dirty_taker(),
+        "roles": RoleTable(fabric.segment("control", writable=False)).words,
+        "ingest_row": int(Role.INGEST),
+        "switches": fabric.counters("control.switches", SWITCHES, write=False).words,
+        "counters": fabric.counters("stats-engine.counters", ENGINE_STATS, write=True).words,
+        "latency": fabric.histogram(Role.ENGINE, 0, "frame_to_signal"),
+        "hop": fabric.histogram(Role.ENGINE, 1, "published_to_seen"),
+    }
