@@ -1,10 +1,10 @@
-"""Starts and take-overs with one mistake each, for the tests that must catch them."""
+"""Python twins of what is proven here, with one mistake each, for tests that must catch them."""
 
 import os
 
 import posix_ipc
 
-from shm import segment, system
+from shm import model, segment, system
 from shm.backend import Words
 from shm.codes import Role
 from shm.control import publish_settings
@@ -48,3 +48,38 @@ def take_role_without_an_epoch(
 ) -> int:
     """The successor works under the epoch of the one before, who is never refused."""
     return Words(buffer, offset, 8, writable=True).load(0)
+
+
+class ForgetfulProducer(model.RingProducer):
+    """Restarts at the hint, without looking what its predecessor committed beyond."""
+
+    def __init__(
+        self,
+        buffer: memoryview,
+        offset: int,
+        stride: int,
+        capacity: int,
+        fence: model.Fence,
+    ) -> None:
+        hint = bytes(buffer[offset : offset + 8])
+        super().__init__(buffer, offset, stride, capacity, fence)
+        buffer[offset : offset + 8] = hint
+        self.position = int.from_bytes(hint, "little")
+
+
+class LatchPublishingFirst(model.LatchWriter):
+    """Sends readers to the new copy before it is there."""
+
+    def write(self, row: int, payload: bytes) -> int:
+        index = self._sequence_index(row)
+        sequence = self._words[index]
+        self._words[index] = sequence + 1
+        self._bytes[self._copy_slice(row, sequence + 1)] = payload
+        return sequence + 1
+
+
+class BlindMarker(model.DirtyMarker):
+    """Flips without looking: the second mark takes back the first."""
+
+    def mark(self, index: int) -> None:
+        self._marks[index // 64] ^= 1 << index % 64

@@ -15,6 +15,7 @@ from shm import backend, model
 from shm.segments import RING_SLOTS_OFFSET, RING_WAITER_OFFSET
 from tests.proof.compiling import compiled
 from tests.proof.deaths import Broken, End, Operation, World, deaths, require
+from tests.proof.planted import ForgetfulProducer
 
 pytestmark = pytest.mark.proof
 
@@ -96,16 +97,6 @@ def committed(world: World, first: int) -> int:
         if int.from_bytes(world.memory[at : at + 8], "little") != first + count + 1:
             return count
         count += 1
-
-
-class ForgetfulProducer(model.RingProducer):
-    """A mistake: restarts at the hint, without looking what its predecessor committed beyond."""
-
-    def __init__(self, *arguments) -> None:
-        hint = bytes(arguments[0][RING : RING + 8])
-        super().__init__(*arguments)
-        arguments[0][RING : RING + 8] = hint
-        self.position = int.from_bytes(hint, "little")
 
 
 Restart = Callable[..., model.RingProducer]
