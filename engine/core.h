@@ -132,7 +132,7 @@ typedef struct {
     const pt_role_row *ingest;
     const pt_switches *switches;
     pt_engine_stats *stats;
-    pt_histogram *latency, *hop;
+    pt_histogram *frame_to_signal, *published_to_seen, *seen_to_signal;
 } pt_core;
 
 /* --- books ----------------------------------------------------------------------------------- */
@@ -308,7 +308,8 @@ static inline int pt_send_signal(pt_core *core, uint32_t number, const pt_update
         return outcome == PT_FULL ? PT_VERDICT_RING_FULL : -1;
     pt_ring_wake(core->signals);
     core->signal_count++;
-    pt_histogram_add(core->latency, signal.created_ns - signal.frame_ns);
+    pt_histogram_add(core->frame_to_signal, signal.created_ns - signal.frame_ns);
+    pt_histogram_add(core->seen_to_signal, signal.created_ns - signal.seen_ns);
     pt_hold(core, &signal);
     return PT_VERDICT_SIGNALLED;
 }
@@ -343,7 +344,8 @@ static inline void pt_count_verdict(pt_engine_stats *stats, int verdict) {
 
 /* Looks at a market that changed and at every basket that it is a leg of; false: epoch is over. */
 static inline bool pt_take_update(pt_core *core, const pt_update *update, uint64_t seen_ns) {
-    pt_histogram_add(core->hop, seen_ns > update->published_ns ? seen_ns - update->published_ns : 0);
+    pt_histogram_add(core->published_to_seen,
+                     seen_ns > update->published_ns ? seen_ns - update->published_ns : 0);
     pt_add(&core->stats->updates_seen, 1);
     if (!pt_look(core, update->market)) {
         pt_add(&core->stats->books_busy, 1); /* its writer is at it: the next update will tell */

@@ -86,8 +86,9 @@ cdef extern from "loop.h" nogil:
         const pt_role_row *ingest
         const pt_switches *switches
         pt_engine_stats *stats
-        pt_histogram *latency
-        pt_histogram *hop
+        pt_histogram *frame_to_signal
+        pt_histogram *published_to_seen
+        pt_histogram *seen_to_signal
     void pt_digest(pt_core *, uint32_t)
     bint pt_look(pt_core *, uint32_t)
     void pt_look_at_everything(pt_core *)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from engine.baskets import Basket
 from engine.pricer import Edge
-from engine.reference import PythonCore
+from engine.reference import HISTOGRAMS, PythonCore
 from shm import backend
 from shm.codes import Role, Verdict
 from shm.errors import ConfigError
@@ -63,6 +63,8 @@ def _parts(fabric: Fabric) -> dict[str, Any]:
         "ingest_row": int(Role.INGEST),
         "switches": fabric.counters("control.switches", SWITCHES, write=False).words,
         "counters": fabric.counters("stats-engine.counters", ENGINE_STATS, write=True).words,
-        "latency": fabric.histogram(Role.ENGINE, 0, "frame_to_signal"),
-        "hop": fabric.histogram(Role.ENGINE, 1, "published_to_seen"),
+        **{
+            name: fabric.histogram(Role.ENGINE, index, name)
+            for index, name in enumerate(HISTOGRAMS)
+        },
     }

@@ -201,8 +201,9 @@ cdef class Kernel(_Core):
     cdef Words roles
     cdef Words switches
     cdef Words counters
-    cdef HistogramWriter latency
-    cdef HistogramWriter hop
+    cdef HistogramWriter frame_to_signal
+    cdef HistogramWriter published_to_seen
+    cdef HistogramWriter seen_to_signal
 
     def __init__(self, settings, uint64_t epoch, parts):
         """`parts` are the ends of the segments that the engine holds, by name."""
@@ -215,8 +216,9 @@ cdef class Kernel(_Core):
         self.roles = parts["roles"]
         self.switches = parts["switches"]
         self.counters = parts["counters"]
-        self.latency = parts["latency"]
-        self.hop = parts["hop"]
+        self.frame_to_signal = parts["frame_to_signal"]
+        self.published_to_seen = parts["published_to_seen"]
+        self.seen_to_signal = parts["seen_to_signal"]
         self._require_layout()
         self.core.epoch = epoch
         self._join(parts["ingest_row"])
@@ -250,8 +252,9 @@ cdef class Kernel(_Core):
         core.ingest = &(<const pt_role_row *>self.roles.words)[ingest_row]
         core.switches = <const pt_switches *>self.switches.words
         core.stats = <pt_engine_stats *>self.counters.words
-        core.latency = self.latency.histogram
-        core.hop = self.hop.histogram
+        core.frame_to_signal = self.frame_to_signal.histogram
+        core.published_to_seen = self.published_to_seen.histogram
+        core.seen_to_signal = self.seen_to_signal.histogram
 
     def configure(self, settings):
         """Take over settings; between two calls of `step`."""

@@ -43,6 +43,7 @@ HOLD_AFTER_REPORT_NS = 500_000_000
 PENDING_MAX = 256
 """Signals on their way at one time."""
 SIGNAL_COUNT_BITS = 40
+HISTOGRAMS = ("frame_to_signal", "published_to_seen", "seen_to_signal")
 FINAL = {ReportKind.REFUSED, ReportKind.COMPLETE, ReportKind.PARTIAL, ReportKind.MISSED}
 
 COUNTER_OF = {
@@ -89,8 +90,10 @@ class PythonCore:
         self._reports = fabric.consume("reports", REPORT)
         self._table = fabric.write_table("baskets", BASKET_ROW)
         self._counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
-        self._latency = fabric.histogram(Role.ENGINE, 0, "frame_to_signal")
-        self._hop = fabric.histogram(Role.ENGINE, 1, "published_to_seen")
+        self._histograms = {
+            name: fabric.histogram(Role.ENGINE, index, name)
+            for index, name in enumerate(HISTOGRAMS)
+        }
         self._switches = SwitchBoard(fabric)
         self._roles = RoleTable(fabric.segment("control", writable=False))
         self._plan = self.prepare((), ())
@@ -176,7 +179,7 @@ class PythonCore:
 
     def take(self, update: Update, seen_ns: int) -> None:
         """Look at a market that changed, and at every basket that it is a leg of."""
-        self._hop.add(seen_ns - update.published_ns)
+        self._histograms["published_to_seen"].add(seen_ns - update.published_ns)
         self._counters.add("updates_seen")
         if not self.look(update.market):
             self._counters.add("books_busy")  # its writer is at it: the next update will tell
@@ -235,7 +238,8 @@ class PythonCore:
         if not self._signals.try_push(row):
             return Verdict.RING_FULL
         self._signal_count += 1
-        self._latency.add(created_ns - update.frame_ns)
+        self._histograms["frame_to_signal"].add(created_ns - update.frame_ns)
+        self._histograms["seen_to_signal"].add(created_ns - seen_ns)
         versions = {leg.market.row: top.version for leg, top in zip(basket.legs, tops, strict=True)}
         self._pending[signal] = _Pending(basket.id, versions, seen_ns)
         for market_row in versions:

@@ -1,7 +1,8 @@
 """Prices and sizes -> the two integers of an order, by the venue's rounding rules, exactly.
 
-All arithmetic is on integers or exact fractions: binary floats lose a hundredth of a share on 6 % of
-sizes. Rules: docs/venue.md "Amounts"; which numbers of shares may be ordered at all: shm/grid.py.
+All arithmetic is on integers or exact fractions: binary floats lose a hundredth of a share on
+6 % of sizes. Rules: docs/venue.md "Amounts". Which numbers of shares may be ordered at all stands
+in shm/grid.py.
 """
 
 from fractions import Fraction
@@ -10,6 +11,7 @@ from shm.codes import Side
 from shm.units import PRICE_ONE_E4, SHARE_E6
 
 _SIZE_DECIMALS = 2
+_SHARE_GRID_E6 = 10_000
 _AMOUNT_DECIMALS = {1000: 3, 100: 4, 50: 5, 25: 6, 10: 5, 1: 6}
 """By tick in $0.0001: decimals that the computed side of a limit order may have."""
 
@@ -17,10 +19,15 @@ _EXTRA_DECIMALS = 4
 
 
 def limit_amounts(side: Side, price_e4: int, size_e6: int, tick_e4: int) -> tuple[int, int]:
-    """(makerAmount, takerAmount) of a limit order: shares floored to hundredths, money exact."""
-    shares = _floor(Fraction(size_e6, SHARE_E6), _SIZE_DECIMALS)
-    money = _fit(shares * Fraction(price_e4, PRICE_ONE_E4), _AMOUNT_DECIMALS[tick_e4])
-    return _ordered(side, _base_units(money), _base_units(shares))
+    """(makerAmount, takerAmount) of a limit order: shares floored to hundredths, money exact.
+
+    A price on its tick needs none of the official rounding: hundredths of shares times units of
+    $0.0001 are micro-dollars.
+    """
+    assert price_e4 % tick_e4 == 0, f"price {price_e4} is not on the tick {tick_e4}"
+    hundredths = size_e6 // _SHARE_GRID_E6
+    money, shares = hundredths * price_e4, hundredths * _SHARE_GRID_E6
+    return (money, shares) if side is Side.BUY else (shares, money)
 
 
 def market_amounts(side: Side, price_e4: int, amount_e6: int, tick_e4: int) -> tuple[int, int]:
@@ -29,10 +36,6 @@ def market_amounts(side: Side, price_e4: int, amount_e6: int, tick_e4: int) -> t
     price = Fraction(price_e4, PRICE_ONE_E4)
     got = given / price if side is Side.BUY else given * price
     return _base_units(given), _base_units(_fit(got, _AMOUNT_DECIMALS[tick_e4]))
-
-
-def _ordered(side: Side, money: int, shares: int) -> tuple[int, int]:
-    return (money, shares) if side is Side.BUY else (shares, money)
 
 
 def _base_units(value: Fraction) -> int:

@@ -67,19 +67,24 @@ class RequestSigner:
         self._keyed = hmac.new(
             base64.urlsafe_b64decode(credentials.secret), digestmod=hashlib.sha256
         )
-        self._fixed = {
+        self.fixed = {
             "POLY_ADDRESS": address,
             "POLY_API_KEY": credentials.key,
             "POLY_PASSPHRASE": credentials.passphrase,
         }
+        """The headers that are the same for every request."""
 
-    def headers(self, timestamp_s: int, method: str, path: str, body: bytes) -> Headers:
-        """Headers for one request; `path` without query, `body` exactly as it will be sent."""
+    def signature(self, timestamp_s: int, method: str, path: str, body: bytes | memoryview) -> str:
+        """Value of POLY_SIGNATURE; `path` without query, `body` exactly as it will be sent."""
         state = self._keyed.copy()
         state.update(f"{timestamp_s}{method}{path}".encode())
         state.update(body)
+        return base64.urlsafe_b64encode(state.digest()).decode()
+
+    def headers(self, timestamp_s: int, method: str, path: str, body: bytes) -> Headers:
+        """All headers of one request."""
         return {
-            **self._fixed,
+            **self.fixed,
             "POLY_TIMESTAMP": str(timestamp_s),
-            "POLY_SIGNATURE": base64.urlsafe_b64encode(state.digest()).decode(),
+            "POLY_SIGNATURE": self.signature(timestamp_s, method, path, body),
         }

@@ -9,19 +9,20 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from hashlib import sha256
 
 from executor import gate, recovery
 from executor.amounts import limit_amounts
+from executor.batch import Batch, make_batch
 from executor.bookkeeping import Bookkeeper
 from executor.flights import Flight, LegOrder
 from executor.http import HttpConnection
-from executor.keccak import keccak
 from executor.replies import LegOutcome, classify
-from executor.signing import OrderSigner, OrderTerms, SignedOrder
+from executor.signing import OrderSigner
 from executor.user import UserChannel
-from executor.venue import ORDERS_PATH, Unavailable, Venue
+from executor.venue import Unavailable, Venue
 from executor.wallet import ensure_paper_key, load
-from executor.wire import OrderType, PostBody, encode_batch, post_body
+from executor.wire import OrderType
 from shm.codes import (
     BasketKind,
     Exchange,
@@ -46,6 +47,8 @@ ORDER_TYPE: OrderType = "FOK"
 SALT_BYTES = 6
 TRADES_MARGIN_S = 60
 """REST is asked for trades since this long before the oldest open flight."""
+
+_TICK_AT = slice(BOOK.offset_of["tick_e4"], BOOK.offset_of["tick_e4"] + 4)
 
 _COUNTER_OF = {
     LegState.FILLED: "orders_accepted",
@@ -77,14 +80,18 @@ class Executor:
         self._markets: dict[int, Market] = {}
         self._generation = 0
         self._last_signal = 0
+        self._batch: Batch | None = None
         self._channel: UserChannel | None = None
         self._channel_seen = 0
         self._refreshed_ns = 0
         self._refreshing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._signal_to_post = fabric.histogram(Role.EXECUTOR, 0, "signal_to_post")
-        self._frame_to_post = fabric.histogram(Role.EXECUTOR, 1, "frame_to_post")
-        self._post_to_reply = fabric.histogram(Role.EXECUTOR, 2, "post_to_reply")
+        self._signal_to_seen = fabric.histogram(Role.EXECUTOR, 0, "signal_to_seen")
+        self._seen_to_signed = fabric.histogram(Role.EXECUTOR, 1, "seen_to_signed")
+        self._signed_to_post = fabric.histogram(Role.EXECUTOR, 2, "signed_to_post")
+        self._signal_to_post = fabric.histogram(Role.EXECUTOR, 3, "signal_to_post")
+        self._frame_to_post = fabric.histogram(Role.EXECUTOR, 4, "frame_to_post")
+        self._post_to_reply = fabric.histogram(Role.EXECUTOR, 5, "post_to_reply")
 
     def _stopping(self) -> bool:
         return self._stage.stopping
@@ -131,6 +138,7 @@ class Executor:
         await recovery.insist("log in", venue.log_in, self._stopping)
         if venue.credentials is None:
             return None
+        self._batch = make_batch(venue.account(self._signer, ORDER_TYPE))
         wallet = bytes.fromhex(self._signer.wallet.maker[2:])
         self._books.know_account(venue.api_key, wallet)
         url = stage.settings.venues.user_ws_url
@@ -197,7 +205,7 @@ class Executor:
 
     def _poll(self) -> None:
         while (signal := self._signals.pop()) is not None:
-            self._take(signal)
+            self._take(signal, time.monotonic_ns())
         if not self._stopping():
             asyncio.get_running_loop().call_soon(self._poll)
 
@@ -207,10 +215,11 @@ class Executor:
             if self._signals.wait(SPINS, SIGNAL_WAIT_NS):
                 signal = self._signals.pop()
                 if signal is not None:
-                    hand_over(self._take, signal)
+                    hand_over(self._take, signal, time.monotonic_ns())
 
-    def _take(self, signal: Signal) -> None:
+    def _take(self, signal: Signal, seen_ns: int) -> None:
         self._counters.add("signals_seen")
+        self._signal_to_seen.add(seen_ns - signal.created_ns)
         admitted = gate.admit(signal, self._situation(signal), self._settings)
         self._last_signal = max(self._last_signal, signal.signal)
         if isinstance(admitted, Refusal):
@@ -218,11 +227,11 @@ class Executor:
             return
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
-        self._launch(signal, admitted, connection)
+        self._launch(signal, admitted, connection, seen_ns)
 
     def _situation(self, signal: Signal) -> gate.Situation:
         rows = signal.leg_market[: signal.leg_count]
-        tops = {row: self._tops.read(row) for row in rows}
+        ticks_e4 = {row: self._tick_e4(row) for row in rows}
         return gate.Situation(
             now_ns=time.monotonic_ns(),
             trading=self._stage.switches.trading,
@@ -235,23 +244,34 @@ class Executor:
             reports_waiting=self._books.reports_waiting,
             free_cash_usd_e6=self._books.free_cash_usd_e6,
             markets=self._markets,
-            ticks_e4={row: top.tick_e4 for row, top in tops.items() if top and top.tick_e4},
+            ticks_e4={row: tick_e4 for row, tick_e4 in ticks_e4.items() if tick_e4},
         )
+
+    def _tick_e4(self, row: int) -> int:
+        """Tick of a market as its book shows it now; 0 if it shows none. The rest is not read."""
+        book = self._tops.latch.read(row)
+        return 0 if book is None else int.from_bytes(book[_TICK_AT], "little")
 
     # --- orders ---------------------------------------------------------------------------------
 
-    def _launch(self, signal: Signal, admitted: gate.Admitted, connection: HttpConnection) -> None:
+    def _launch(
+        self, signal: Signal, admitted: gate.Admitted, connection: HttpConnection, seen_ns: int
+    ) -> None:
+        assert self._batch is not None
         timestamp_ms = time.time_ns() // 1_000_000
-        orders = [
-            self._sign(signal, leg, admitted.size_e6, timestamp_ms)
+        self._batch.start(timestamp_ms)
+        hashes = [
+            self._add_order(self._batch, signal, leg, admitted.size_e6, timestamp_ms)
             for leg in range(signal.leg_count)
         ]
-        body = encode_batch([self._post(order) for order in orders])
-        headers = self._venue.signed_headers("POST", ORDERS_PATH, body)
-        flight = self._flight(signal, admitted, orders, timestamp_ms)
+        request = self._batch.finish(timestamp_ms // 1000)
+        signed_ns = time.monotonic_ns()
+        flight = self._flight(signal, admitted, hashes, timestamp_ms)
         self._books.record(flight)
-        sent_ns = connection.begin("POST", ORDERS_PATH, headers, body)
+        sent_ns = connection.begin(request)
         assert sent_ns is not None, "the connection was idle"
+        self._seen_to_signed.add(signed_ns - seen_ns)
+        self._signed_to_post.add(sent_ns - signed_ns)
         self._signal_to_post.add(sent_ns - signal.created_ns)
         self._frame_to_post.add(sent_ns - signal.frame_ns)
         flight.sent_ns = sent_ns
@@ -262,40 +282,28 @@ class Executor:
         self._books.sent(signal)
         self._counters.add("posts")
         self._counters.add("baskets_sent")
-        self._counters.add("orders_sent", len(orders))
+        self._counters.add("orders_sent", len(hashes))
         self._keep(self._await_reply(flight, connection))
 
-    def _sign(self, signal: Signal, leg: int, size_e6: int, timestamp_ms: int) -> SignedOrder:
-        row = signal.leg_market[leg]
-        market = self._markets[row]
+    def _add_order(
+        self, batch: Batch, signal: Signal, leg: int, size_e6: int, timestamp_ms: int
+    ) -> bytes:
+        """Add one leg to the batch; its order hash."""
+        market = self._markets[signal.leg_market[leg]]
         side = Side(signal.leg_side[leg])
         wants_yes = signal.leg_outcome[leg] == Outcome.YES
         token = market.yes_token if wants_yes else market.no_token
-        maker_amount, taker_amount = limit_amounts(
-            side, signal.leg_price_e4[leg], size_e6, market.tick_e4
-        )
-        identity = b"".join(n.to_bytes(8, "big") for n in (signal.signal, leg, timestamp_ms))
-        return self._signer.sign(
-            OrderTerms(
-                exchange=Exchange(market.exchange),
-                side=side,
-                token=int.from_bytes(token, "big"),
-                maker_amount=maker_amount,
-                taker_amount=taker_amount,
-                # A function of what is ordered: the same intent can only make the same order.
-                salt=int.from_bytes(keccak(identity)[:SALT_BYTES], "big"),
-                timestamp_ms=timestamp_ms,
-            )
-        )
-
-    def _post(self, order: SignedOrder) -> PostBody:
-        return post_body(self._signer.wallet, order, self._venue.api_key, ORDER_TYPE)
+        amounts = limit_amounts(side, signal.leg_price_e4[leg], size_e6, market.tick_e4)
+        # A function of what is ordered: the same intent can only make the same order.
+        identity = b"%d|%d|%d" % (signal.signal, leg, timestamp_ms)
+        salt = int.from_bytes(sha256(identity).digest()[:SALT_BYTES], "big")
+        return batch.add(Exchange(market.exchange), side, token, amounts, salt)
 
     def _flight(
         self,
         signal: Signal,
         admitted: gate.Admitted,
-        orders: list[SignedOrder],
+        hashes: list[bytes],
         created_ms: int,
     ) -> Flight:
         return Flight(
@@ -313,9 +321,9 @@ class Executor:
                     outcome=Outcome(signal.leg_outcome[leg]),
                     side=Side(signal.leg_side[leg]),
                     price_e4=signal.leg_price_e4[leg],
-                    order_hash="0x" + order.order_hash.hex(),
+                    order_hash="0x" + order_hash.hex(),
                 )
-                for leg, order in enumerate(orders)
+                for leg, order_hash in enumerate(hashes)
             ],
         )
 

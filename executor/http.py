@@ -7,6 +7,7 @@ retries, no redirects, no cookies.
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -115,22 +116,23 @@ class HttpConnection:
             trouble = await self.open()
             if trouble is not None or self._protocol is None:
                 return NoReply(sent=False, reason=trouble or "not connected")
-            self.write(method, target, headers, body)
+            assert self._protocol is not None
+            self._protocol.send(self._request_bytes(method, target, headers, body))
             return await self._wait(timeout_s)
         finally:
             self._busy = False
 
-    def begin(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> int | None:
-        """Hand a request to the kernel without awaiting; monotonic ns, or None if not idle.
+    def begin(self, request: bytes | memoryview) -> int | None:
+        """Hand a whole request to the kernel without awaiting; monotonic ns, or None if not idle.
 
-        Follow with `finish`. This is the hot path of an order.
+        Follow with `finish`. This is the hot path of an order. The bytes are copied: what the
+        kernel does not take at once stays with the transport, while the caller's buffer is reused.
         """
         if not self.idle:
             return None
+        assert self._protocol is not None
         self._busy = True
-        self.write(method, target, headers, body)
+        self._protocol.send(bytes(request))
         return time.monotonic_ns()
 
     async def finish(self, timeout_s: float) -> Reply | NoReply:
@@ -140,9 +142,9 @@ class HttpConnection:
         finally:
             self._busy = False
 
-    def write(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Put one request on the wire in one piece."""
-        assert self._protocol is not None
+    def _request_bytes(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> bytes:
         lines = [
             f"{method} {target} HTTP/1.1",
             f"Host: {self.origin.authority}",
@@ -152,7 +154,7 @@ class HttpConnection:
         ]
         if body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        self._protocol.send("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
     async def _wait(self, timeout_s: float) -> Reply | NoReply:
         protocol = self._protocol
@@ -212,6 +214,8 @@ class _Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        # An order must leave at once, not wait for the acknowledgement of an earlier one.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

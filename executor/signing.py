@@ -31,7 +31,7 @@ _WRAPPED_TYPE = (
     b"address verifyingContract,bytes32 salt)" + ORDER_TYPE
 )
 _ORDER_TYPEHASH = keccak(ORDER_TYPE)
-_WRAPPED_TYPEHASH = keccak(_WRAPPED_TYPE)
+WRAPPED_TYPEHASH = keccak(_WRAPPED_TYPE)
 _SIDE_WORD = {Side.BUY: bytes(32), Side.SELL: (1).to_bytes(32, "big")}
 ZERO_WORD = bytes(32)
 SALT_BITS = 53
@@ -84,10 +84,11 @@ class OrderSigner:
 
     def __init__(self, wallet: Wallet) -> None:
         self.wallet = wallet
-        self._parties = address_word(wallet.maker) + address_word(wallet.signer)
+        self._maker = address_word(wallet.maker)
+        self._signer = address_word(wallet.signer)
         self._type_word = _word(wallet.signature_type)
-        self._domains = {exchange: domain_separator(exchange) for exchange in CONTRACTS}
-        self._wrapped_tail = (
+        self.domains = {exchange: domain_separator(exchange) for exchange in CONTRACTS}
+        self.wrapped_tail = (
             keccak(b"DepositWallet")
             + keccak(b"1")
             + _word(CHAIN_ID)
@@ -98,22 +99,35 @@ class OrderSigner:
     def struct_hash(self, terms: OrderTerms) -> bytes:
         """Hash of the order struct, without the domain."""
         return keccak(
-            _ORDER_TYPEHASH
-            + _word(terms.salt)
-            + self._parties
-            + _word(terms.token)
-            + _word(terms.maker_amount)
-            + _word(terms.taker_amount)
-            + _SIDE_WORD[terms.side]
-            + self._type_word
-            + _word(terms.timestamp_ms)
-            + terms.metadata
-            + terms.builder
+            b"".join(
+                (
+                    _ORDER_TYPEHASH,
+                    _word(terms.salt),
+                    self._maker,
+                    self._signer,
+                    _word(terms.token),
+                    _word(terms.maker_amount),
+                    _word(terms.taker_amount),
+                    _SIDE_WORD[terms.side],
+                    self._type_word,
+                    _word(terms.timestamp_ms),
+                    terms.metadata,
+                    terms.builder,
+                )
+            )
         )
+
+    def constant_words(self) -> tuple[bytes, ...]:
+        """The struct's words as far as the wallet fixes them, zero where an order fills them."""
+        none = ZERO_WORD
+        return (
+            _ORDER_TYPEHASH, none, self._maker, self._signer, none, none, none, none,
+            self._type_word, none, none, none,
+        )  # fmt: skip
 
     def sign(self, terms: OrderTerms) -> SignedOrder:
         """Hash and sign."""
-        domain = self._domains[terms.exchange]
+        domain = self.domains[terms.exchange]
         struct_hash = self.struct_hash(terms)
         order_hash = keccak(b"\x19\x01" + domain + struct_hash)
         if self.wallet.signature_type == DEPOSIT_WALLET:
@@ -124,6 +138,6 @@ class OrderSigner:
 
     def _sign_wrapped(self, domain: bytes, struct_hash: bytes) -> bytes:
         """ERC-7739: the owner signs the order nested in the wallet's own domain."""
-        nested = keccak(_WRAPPED_TYPEHASH + struct_hash + self._wrapped_tail)
+        nested = keccak(WRAPPED_TYPEHASH + struct_hash + self.wrapped_tail)
         inner = self.wallet.sign(keccak(b"\x19\x01" + domain + nested))
         return inner + domain + struct_hash + ORDER_TYPE + len(ORDER_TYPE).to_bytes(2, "big")

@@ -11,20 +11,22 @@ from urllib.parse import quote
 import msgspec
 
 from executor.auth import Credentials, RequestSigner, l1_headers
+from executor.batch import Account
 from executor.http import HttpConnection, NoReply, Reply, parse_origin
+from executor.signing import OrderSigner
 from executor.wallet import Wallet
 from executor.wire import (
     ApiKeyReply,
     BalanceReply,
     CancelReply,
     ErrorReply,
+    OrderType,
     Trade,
     TradePage,
 )
 from shm.errors import LiveRefused, VenueRefused
 from shm.settings import Settings
 
-ORDERS_PATH = "/orders"
 FIRST_CURSOR = "MA=="
 LAST_CURSOR = "LTE="
 TRADE_PAGES_MAX = 10_000
@@ -63,6 +65,12 @@ class Venue:
         """L2 headers for a request made now."""
         assert self._signer is not None, "log in first"
         return self._signer.headers(int(time.time()), method, path, body)
+
+    def account(self, signer: OrderSigner, order_type: OrderType) -> Account:
+        """What a batch of orders needs to know of this connection to the venue."""
+        assert self._signer is not None, "log in first"
+        authority = self._reads.origin.authority
+        return Account(signer, self._signer, self.api_key, authority, order_type)
 
     async def warm(self) -> str | None:
         """Open every order connection that is closed; what went wrong, or None."""

@@ -1,6 +1,7 @@
-"""The signing key and the wallet it trades for. The key never leaves this file's object.
+"""The wallet that trades: whose key signs, and whose money it is.
 
-It comes from a file that only its owner may read; never from environment, arguments or settings.
+The key comes from a file that only its owner may read, never from environment, arguments or
+settings, and goes straight into native memory (executor/signer.h); its way there is wiped.
 """
 
 import os
@@ -8,13 +9,16 @@ import secrets
 import stat
 from pathlib import Path
 
-from coincurve import PrivateKey
-
+from executor.curve import PlainKey, addresses
 from executor.keccak import checksum_address, keccak
+from shm import backend
 from shm.errors import ConfigError
 from shm.settings import WalletSettings
 
 _KEY_BYTES = 32
+_FILE_BYTES_MAX = 256
+_SPACE = b" \t\r\n"
+_DIGITS = b"0123456789abcdef"
 EOA = 0
 DEPOSIT_WALLET = 3
 
@@ -22,10 +26,9 @@ DEPOSIT_WALLET = 3
 class Wallet:
     """Signs digests. `address` is the key's own (EOA), `maker` the wallet that holds the money."""
 
-    def __init__(self, secret: bytes, settings: WalletSettings) -> None:
-        self._key = PrivateKey(secret)
-        public = self._key.public_key.format(compressed=False)[1:]
-        self.address = checksum_address(keccak(public)[12:])
+    def __init__(self, key: PlainKey, settings: WalletSettings) -> None:
+        self.key = key
+        self.address = checksum_address(keccak(key.public)[12:])
         self.signature_type = settings.signature_type
         self.maker = self._maker(settings)
         # A deposit wallet signs as itself: its owner's key only proves the signature's inside.
@@ -47,9 +50,8 @@ class Wallet:
         return checksum_address(bytes.fromhex(settings.funder[2:]))
 
     def sign(self, digest: bytes) -> bytes:
-        """65 bytes r, s, v over a 32-byte digest; deterministic (RFC 6979), v is 27 or 28."""
-        signature = self._key.sign_recoverable(digest, hasher=None)
-        return signature[:64] + bytes([27 + signature[64]])
+        """65 bytes r, s, v over a 32-byte digest; v is 27 or 28."""
+        return self.key.sign(digest)
 
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
@@ -58,29 +60,61 @@ class Wallet:
         raise TypeError("a wallet is not pickled")
 
 
+def make_key(secret: bytearray) -> PlainKey:
+    """Take 32 bytes over and wipe them; ValueError if they are no key."""
+    if not backend.NATIVE:
+        return PlainKey(secret)
+    key: PlainKey = backend.compiled("executor.native").Key(secret, addresses())
+    return key
+
+
 def load(path: Path, settings: WalletSettings) -> Wallet:
     """Read the key file; `ConfigError` says what is wrong with it, never what is in it."""
+    text = bytearray(_FILE_BYTES_MAX)
+    secret = bytearray(_KEY_BYTES)
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(256)
+            length = file.readinto(text)
+        if mode & 0o077:
+            raise ConfigError(
+                f"key file {path} is open to others (mode {mode:o}): chmod 600 {path}"
+            )
+        _unhex(text, length, secret)
+        return Wallet(make_key(secret), settings)
     except FileNotFoundError:
         raise ConfigError(f"no key file {path}") from None
     except OSError as error:
         raise ConfigError(f"key file {path} cannot be read: {error.strerror}") from None
-    if mode & 0o077:
-        raise ConfigError(f"key file {path} is open to others (mode {mode:o}): chmod 600 {path}")
-    try:
-        secret = bytes.fromhex(text.decode("ascii").strip().removeprefix("0x"))
-        return Wallet(_require_size(secret), settings)
     except ValueError:
         raise ConfigError(f"key file {path} does not hold a private key in hex") from None
+    finally:
+        text[:] = bytes(len(text))
+        secret[:] = bytes(len(secret))
 
 
-def _require_size(secret: bytes) -> bytes:
-    if len(secret) != _KEY_BYTES:
-        raise ValueError
-    return secret
+def _unhex(text: bytearray, length: int, secret: bytearray) -> None:
+    """Hex digits, with or without 0x, into `secret`; ValueError if they are not its length.
+
+    Digit by digit, in place: slices and `bytes.fromhex` would leave copies that nobody can wipe.
+    """
+    start, end = 0, length
+    while start < end and text[start] in _SPACE:
+        start += 1
+    while start < end and text[end - 1] in _SPACE:
+        end -= 1
+    if end - start >= 2 and text[start] == ord("0") and text[start + 1] == ord("x"):
+        start += 2
+    if end - start != 2 * len(secret):
+        raise ValueError("wrong length")
+    for i in range(len(secret)):
+        high, low = text[start + 2 * i], text[start + 2 * i + 1]
+        secret[i] = _digit(high) << 4 | _digit(low)
+
+
+def _digit(code: int) -> int:
+    lower = code | 0x20 if ord("A") <= code <= ord("F") else code
+    return _DIGITS.index(lower)
 
 
 def ensure_paper_key(path: Path) -> None:
@@ -89,7 +123,7 @@ def ensure_paper_key(path: Path) -> None:
     while not path.exists():
         secret = secrets.token_bytes(_KEY_BYTES)
         try:
-            PrivateKey(secret)  # all but a handful of 32-byte numbers are keys
+            PlainKey(bytearray(secret))  # all but a handful of 32-byte numbers are keys
         except ValueError:
             continue
         temporary = path.with_suffix(f".{os.getpid()}")

@@ -12,9 +12,12 @@ from typing import NamedTuple, Protocol
 from ingest.books import Applied, Books, track
 from ingest.publish import Publisher
 from shm import backend
-from shm.codes import BookState
+from shm.backend import HistogramWriter
+from shm.codes import BookState, Role
 from shm.fabric import Fabric
 from shm.layout import BOOK, INGEST_STATS, UPDATE, Market
+
+HISTOGRAMS = ("readable_to_parsed", "parsed_to_published")
 
 
 class News(NamedTuple):
@@ -53,6 +56,7 @@ class PythonKeeper:
         self._counters = fabric.counters("stats-ingest.counters", INGEST_STATS, write=True)
         self._publisher = Publisher(fabric, epoch, self._counters)
         self._books = Books(hash_check_every)
+        self._histograms = _histograms(fabric)
         self._applied = Applied()
 
     def add(self, market: Market) -> None:
@@ -70,6 +74,8 @@ class PythonKeeper:
         parsed_ns = time.monotonic_ns()
         for tracked in applied.changed.values():
             self._publisher.publish(tracked, readable_ns, parsed_ns)
+        self._histograms["readable_to_parsed"].add(parsed_ns - readable_ns)
+        self._histograms["parsed_to_published"].add(time.monotonic_ns() - parsed_ns)
         self._counters.add("frames_in")
         self._counters.add("bytes_in", len(frame))
         return bool(applied.lost or applied.refreshed or applied.checks)
@@ -103,13 +109,18 @@ def make_keeper(fabric: Fabric, epoch: int, hash_check_every: int) -> Keeper:
     """The compiled keeper where there is one."""
     if not backend.NATIVE:
         return PythonKeeper(fabric, epoch, hash_check_every)
-    native = backend.compiled("ingest.native")
-    keeper: Keeper = native.Keeper(
-        fabric.write_table("books", BOOK).latch,
-        fabric.produce("updates", UPDATE).ring,
-        fabric.dirty_marker(),
-        fabric.counters("stats-ingest.counters", INGEST_STATS, write=True).words,
-        epoch,
-        hash_check_every,
-    )
+    parts = {
+        "books": fabric.write_table("books", BOOK).latch,
+        "updates": fabric.produce("updates", UPDATE).ring,
+        "dirty": fabric.dirty_marker(),
+        "counters": fabric.counters("stats-ingest.counters", INGEST_STATS, write=True).words,
+        **_histograms(fabric),
+    }
+    keeper: Keeper = backend.compiled("ingest.native").Keeper(parts, epoch, hash_check_every)
     return keeper
+
+
+def _histograms(fabric: Fabric) -> dict[str, HistogramWriter]:
+    return {
+        name: fabric.histogram(Role.INGEST, index, name) for index, name in enumerate(HISTOGRAMS)
+    }

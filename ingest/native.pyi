@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ingest.keeper import News
@@ -7,9 +7,7 @@ from shm.layout import Market
 LAYOUT_ID: str
 
 class Keeper:
-    def __init__(
-        self, latch: Any, ring: Any, dirty: Any, counters: Any, epoch: int, hash_check_every: int
-    ) -> None: ...
+    def __init__(self, parts: Mapping[str, Any], epoch: int, hash_check_every: int) -> None: ...
     def add(self, market: Market) -> None: ...
     def remove(self, row: int) -> None: ...
     def take(self, frame: bytes | memoryview, readable_ns: int) -> bool: ...

@@ -25,8 +25,8 @@ from ingest.shelf cimport (
     pt_update,
 )
 from shm.native cimport (
-    DirtyMarker, LatchWriter, PT_FENCED, PT_FULL, PT_OK, RingProducer, Words, fenced, pt_add,
-    pt_dirty_mark, pt_fence, pt_latch_write, pt_ring, pt_ring_push, pt_ring_wake,
+    DirtyMarker, HistogramWriter, LatchWriter, PT_FENCED, PT_FULL, PT_OK, RingProducer, Words, fenced, pt_add,
+    pt_dirty_mark, pt_fence, pt_histogram_add, pt_latch_write, pt_ring, pt_ring_push, pt_ring_wake,
 )
 
 from ingest.books import hash_facts
@@ -56,17 +56,21 @@ cdef class Keeper:
     cdef RingProducer ring
     cdef DirtyMarker dirty
     cdef Words counters
+    cdef HistogramWriter readable_to_parsed
+    cdef HistogramWriter parsed_to_published
     cdef uint64_t epoch
     cdef dict facts
     cdef dict tokens
     cdef list kept  # texts that a frame taken the slow way points into
 
-    def __cinit__(self, LatchWriter latch, RingProducer ring, DirtyMarker dirty, Words counters,
-                  uint64_t epoch, uint64_t hash_check_every):
-        self.latch = latch
-        self.ring = ring
-        self.dirty = dirty
-        self.counters = counters
+    def __cinit__(self, parts, uint64_t epoch, uint64_t hash_check_every):
+        """`parts` are the ends of the segments that the keeper holds, by name."""
+        self.latch = parts["books"]
+        self.ring = parts["updates"]
+        self.dirty = parts["dirty"]
+        self.counters = parts["counters"]
+        self.readable_to_parsed = parts["readable_to_parsed"]
+        self.parsed_to_published = parts["parsed_to_published"]
         self.epoch = epoch
         self.facts = {}
         self.tokens = {}
@@ -74,11 +78,11 @@ cdef class Keeper:
         self.shelf = <pt_shelf *>_zeroed(1, sizeof(pt_shelf))
         self.scan = <pt_scan *>_zeroed(1, sizeof(pt_scan))
         self.shelf.rows = <pt_shelf_row *>_zeroed(PT_MARKETS_MAX, sizeof(pt_shelf_row))
-        self.shelf.stats = <pt_ingest_stats *>counters.words
+        self.shelf.stats = <pt_ingest_stats *>self.counters.words
         self.shelf.check_every = self.shelf.until_check = hash_check_every
-        if latch.copy_bytes != sizeof(pt_book) or ring.ring.payload != sizeof(pt_update):
+        if self.latch.copy_bytes != sizeof(pt_book) or self.ring.ring.payload != sizeof(pt_update):
             raise ValueError("the tables are not those of this layout")
-        if counters.count * 8 < sizeof(pt_ingest_stats) or latch.count < PT_MARKETS_MAX:
+        if self.counters.count * 8 < sizeof(pt_ingest_stats) or self.latch.count < PT_MARKETS_MAX:
             raise ValueError("the tables are smaller than this layout")
         if not pt_tokens_make(&self.shelf.tokens, 2 * PT_MARKETS_MAX):
             raise MemoryError
@@ -168,6 +172,8 @@ cdef class Keeper:
             row.frames += 1
             left = left or row.lost or row.refreshed or row.check.due
         self._publish(readable_ns, parsed_ns)
+        pt_histogram_add(self.readable_to_parsed.histogram, parsed_ns - readable_ns)
+        pt_histogram_add(self.parsed_to_published.histogram, pt_now_ns() - parsed_ns)
         pt_add(&self.shelf.stats.frames_in, 1)
         pt_add(&self.shelf.stats.bytes_in, length)
         return left

@@ -133,6 +133,15 @@ class WalletSettings(_Section, frozen=True):
     """The wallet that holds the money; empty for type 0, where it is the key's own address."""
 
 
+class SigningSettings(_Section, frozen=True):
+    """How orders are signed."""
+
+    nonces: Literal["rfc6979", "prepared"] = "rfc6979"
+    """rfc6979: deterministic. prepared: made off the hot path, used once; three times faster."""
+    pool: Annotated[int, Meta(ge=1, le=512)] = 64
+    """Prepared nonces that are kept ready."""
+
+
 class StageSettings(_Section, frozen=True):
     """How the processes run."""
 
@@ -155,6 +164,7 @@ class Settings(_Section, frozen=True):
     engine: EngineSettings = EngineSettings()
     executor: ExecutorSettings = ExecutorSettings()
     wallet: WalletSettings = WalletSettings()
+    signing: SigningSettings = SigningSettings()
     stages: StageSettings = StageSettings()
 
     def require_supported(self) -> None:

@@ -29,7 +29,7 @@ HOT_NEVER = {"numpy", "aiohttp", "eth_account", "sqlalchemy", "orjson", "rich", 
 ONLY_HERE = {
     "picows": {"ingest/connection.py"},
     "posix_ipc": {"shm/segment.py"},
-    "coincurve": {"executor/wallet.py"},
+    "coincurve": {"executor/curve.py"},
     "sha3": {"executor/keccak.py"},
     "httptools": {"executor/http.py"},
     "websockets": {"executor/user.py"},

@@ -7,7 +7,7 @@ from tests.executor import vectors
 
 
 def test_the_recorded_l1_headers_are_reproduced(shared):
-    wallet = Wallet(vectors.TEST_KEY, WalletSettings())
+    wallet = Wallet(vectors.fresh_key(), WalletSettings())
     for case in vectors.load(shared)["l1_auth"]:
         digest = l1_digest(case["address"], case["timestamp"], case["nonce"])
         assert "0x" + digest.hex() == case["digest"]
@@ -18,7 +18,7 @@ def test_the_recorded_l2_headers_are_reproduced(shared):
     recorded = vectors.load(shared)["l2_auth"]
     creds = recorded["creds"]
     credentials = Credentials(creds["apiKey"], creds["secret"], creds["passphrase"])
-    wallet = Wallet(vectors.TEST_KEY, WalletSettings())
+    wallet = Wallet(vectors.fresh_key(), WalletSettings())
     signer = RequestSigner(wallet.address, credentials)
     assert len(recorded["cases"]) == 9
     for case in recorded["cases"]:

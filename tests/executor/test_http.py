@@ -8,6 +8,7 @@ import pytest
 from executor.http import HttpConnection, NoReply, Origin, Reply, parse_origin
 from shm.errors import ConfigError
 
+REQUEST = b"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -87,12 +88,12 @@ def test_begin_and_finish_are_the_same_request_in_two_halves():
         writer.write(answer(body))
 
     async def act(connection):
-        assert connection.begin("POST", "/x", {}, b"abc") is None  # not open yet
+        assert connection.begin(REQUEST) is None  # not open yet
         assert await connection.open() is None
         assert connection.idle
-        assert connection.begin("POST", "/x", {}, b"abc") is not None
+        assert connection.begin(REQUEST) is not None
         assert not connection.idle
-        assert connection.begin("POST", "/x", {}, b"abc") is None  # busy
+        assert connection.begin(REQUEST) is None  # busy
         return await connection.finish(2.0)
 
     assert run(serve, act) == Reply(200, b"abc")

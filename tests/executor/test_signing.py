@@ -73,7 +73,9 @@ terms = st.builds(
 @settings(max_examples=60, deadline=None)
 def test_eth_account_signs_the_same_bytes(order, signature_type):
     funder = "" if signature_type == 0 else "0x" + "11" * 20
-    wallet = Wallet(vectors.TEST_KEY, WalletSettings(signature_type=signature_type, funder=funder))
+    wallet = Wallet(
+        vectors.fresh_key(), WalletSettings(signature_type=signature_type, funder=funder)
+    )
     version, contract = CONTRACTS[order.exchange]
     typed = encode_typed_data(
         domain_data={
@@ -104,7 +106,7 @@ def test_eth_account_signs_the_same_bytes(order, signature_type):
 
 
 def test_the_same_order_signs_to_the_same_bytes_and_another_salt_to_others():
-    signer = OrderSigner(Wallet(vectors.TEST_KEY, WalletSettings()))
+    signer = OrderSigner(Wallet(vectors.fresh_key(), WalletSettings()))
     order = OrderTerms(Exchange.STANDARD, Side.BUY, 5, 10, 20, 1, 2)
     assert signer.sign(order) == signer.sign(order)
     other = OrderTerms(Exchange.STANDARD, Side.BUY, 5, 10, 20, 2, 2)
@@ -113,6 +115,6 @@ def test_the_same_order_signs_to_the_same_bytes_and_another_salt_to_others():
 
 @pytest.mark.parametrize("amount", [-1, 2**256])
 def test_an_amount_that_is_no_uint256_crashes(amount):
-    signer = OrderSigner(Wallet(vectors.TEST_KEY, WalletSettings()))
+    signer = OrderSigner(Wallet(vectors.fresh_key(), WalletSettings()))
     with pytest.raises(OverflowError):
         signer.sign(OrderTerms(Exchange.STANDARD, Side.BUY, 5, amount, 20, 1, 2))

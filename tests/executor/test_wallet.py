@@ -9,10 +9,10 @@ from eth_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.wallet import Wallet, ensure_paper_key, load
+from executor.wallet import Wallet, ensure_paper_key, load, make_key
 from shm.errors import ConfigError
 from shm.settings import WalletSettings
-from tests.executor.vectors import TEST_KEY
+from tests.executor.vectors import TEST_KEY, fresh_key
 
 EOA = WalletSettings()
 ADDRESS = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -29,7 +29,7 @@ def key_file(tmp_path, text: str, mode: int = 0o600):
     st.binary(min_size=32, max_size=32).filter(lambda secret: 0 < int.from_bytes(secret) < 2**255)
 )
 def test_the_address_is_the_one_eth_account_derives(secret):
-    assert Wallet(secret, EOA).address == Account.from_key(secret).address
+    assert Wallet(make_key(bytearray(secret)), EOA).address == Account.from_key(secret).address
 
 
 @pytest.mark.parametrize("text", [TEST_KEY.hex(), "0x" + TEST_KEY.hex() + "\n"])
@@ -70,17 +70,17 @@ def test_a_paper_key_is_made_once_and_private(tmp_path):
 def test_wallet_types_need_and_refuse_a_funder():
     funder = "0x" + "ab" * 20
     with pytest.raises(ConfigError, match=r"needs wallet\.funder"):
-        Wallet(TEST_KEY, WalletSettings(signature_type=2))
+        Wallet(fresh_key(), WalletSettings(signature_type=2))
     with pytest.raises(ConfigError, match="leave funder empty"):
-        Wallet(TEST_KEY, WalletSettings(signature_type=0, funder=funder))
-    safe = Wallet(TEST_KEY, WalletSettings(signature_type=2, funder=funder))
+        Wallet(fresh_key(), WalletSettings(signature_type=0, funder=funder))
+    safe = Wallet(fresh_key(), WalletSettings(signature_type=2, funder=funder))
     assert (safe.maker.lower(), safe.signer) == (funder, ADDRESS)
-    deposit = Wallet(TEST_KEY, WalletSettings(signature_type=3, funder=funder))
+    deposit = Wallet(fresh_key(), WalletSettings(signature_type=3, funder=funder))
     assert deposit.signer == deposit.maker
 
 
 def test_a_wallet_neither_prints_nor_pickles_its_key():
-    wallet = Wallet(TEST_KEY, EOA)
+    wallet = Wallet(fresh_key(), EOA)
     assert repr(wallet) == f"Wallet({ADDRESS})"
     with pytest.raises(TypeError):
         pickle.dumps(wallet)

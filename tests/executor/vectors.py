@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from executor.curve import PlainKey
 from executor.signing import OrderTerms
-from executor.wallet import Wallet
+from executor.wallet import Wallet, make_key
 from executor.wire import SIDES
 from shm.codes import Exchange
 from shm.settings import WalletSettings
@@ -14,6 +15,11 @@ TEST_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d
 """The public first key of every development chain: worthless, and printed in all their manuals."""
 
 
+def fresh_key() -> PlainKey:
+    """The test key in a key object of its own, compiled where possible."""
+    return make_key(bytearray(TEST_KEY))
+
+
 def load(shared: Path) -> dict:
     return json.loads((shared / "vectors.json").read_text())
 
@@ -21,7 +27,7 @@ def load(shared: Path) -> dict:
 def wallet_of(order: dict) -> Wallet:
     kind = order["inputs"]["signature_type"]
     funder = "" if kind == 0 else order["maker"]
-    return Wallet(TEST_KEY, WalletSettings(signature_type=kind, funder=funder))
+    return Wallet(fresh_key(), WalletSettings(signature_type=kind, funder=funder))
 
 
 def exchange_of(order: dict) -> Exchange:
