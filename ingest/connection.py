@@ -15,6 +15,7 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 
 from ingest.backoff import delay_s
 from ingest.wire import PONG
+from shm import backend
 from shm.settings import IngestSettings
 
 USER_AGENT = "polytrio"
@@ -28,11 +29,18 @@ _CONTROL = {WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG}
 class Owner(Protocol):
     """Who is told what happens on a socket. All calls come from the event loop."""
 
+    @property
+    def keeper(self) -> object:
+        """Who takes the frames; a compiled keeper is given them without a call of `take`."""
+
     def opened(self, number: int) -> bytes:
         """The connection is up; returns the first frame to send."""
 
-    def received(self, number: int, frame: memoryview | bytes, readable_ns: int) -> None:
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
         """A text frame other than PONG."""
+
+    def heed(self) -> None:
+        """The keeper took a frame that left something to do."""
 
     def closed(self, number: int) -> None:
         """The connection is gone; nothing of it may be believed."""
@@ -52,7 +60,7 @@ class Connection:
         self._log = logging.getLogger(f"ingest.connection{number}")
         self._random = random.Random()
         self._transport: WSTransport | None = None
-        self._heard_s = 0.0
+        self._listener: PlainListener | None = None
         self._stopping = False
         self._failure: Exception | None = None
         """What the owner raised: picows would log and swallow it, we end the stage with it."""
@@ -96,7 +104,7 @@ class Connection:
         """One connection from start to end; returns why it ended."""
         try:
             transport, _ = await ws_connect(
-                lambda: _Listener(self),
+                self._listen,
                 self._url,
                 max_frame_size=self._settings.max_frame_bytes,
                 extra_headers={"User-Agent": USER_AGENT},
@@ -117,13 +125,18 @@ class Connection:
             raise self._failure
         return trouble
 
+    def _listen(self) -> WSListener:
+        self._listener = make_listener(self, self._owner.keeper, self._settings.max_frame_bytes)
+        return self._listener
+
     async def _watch(self, transport: WSTransport) -> None:
         """PING on time, and give up on a connection that has gone quiet."""
         next_ping_s = time.monotonic() + self._settings.ping_every_s
         while True:
             await asyncio.sleep(_TICK_S)
             now_s = time.monotonic()
-            if now_s - self._heard_s > self._settings.silence_limit_s:
+            assert self._listener is not None
+            if now_s - self._listener.heard_ns / 1e9 > self._settings.silence_limit_s:
                 self._log.warning("silent for %d s, closing", self._settings.silence_limit_s)
                 transport.disconnect(graceful=False)
                 return
@@ -132,10 +145,10 @@ class Connection:
                 transport.send(WSMsgType.TEXT, PING)
                 self._owner.count("pings_sent")
 
-    # --- called by the listener ----------------------------------------------------------------
+    # --- called by the session -----------------------------------------------------------------
 
-    def _on_open(self, transport: WSTransport) -> None:
-        self._heard_s = time.monotonic()
+    def opened(self, transport: WSTransport) -> None:
+        """The handshake is done."""
         if self._stopping:
             transport.disconnect()
             return
@@ -143,18 +156,23 @@ class Connection:
         self._owner.count("connections")
         transport.send(WSMsgType.TEXT, self._owner.opened(self.number))
 
-    def _on_text(self, transport: WSTransport, frame: memoryview | bytes, readable_ns: int) -> None:
-        self._heard_s = readable_ns / 1e9
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
+        """A whole text message."""
         if len(frame) == len(PONG) and frame == PONG:
             self._owner.count("pongs_received")
-            return
-        try:
-            self._owner.received(self.number, frame, readable_ns)
-        except Exception as error:  # noqa: BLE001  # raised again in _live_once
-            self._failure = error
-            transport.disconnect(graceful=False)
+        else:
+            self._owner.take(frame, readable_ns)
 
-    def _on_close(self) -> None:
+    def heed(self) -> None:
+        """The keeper was given a frame that left something to do."""
+        self._owner.heed()
+
+    def fail(self, error: Exception) -> None:
+        """Remember what went wrong with a frame: the connection's task ends with it."""
+        self._failure = error
+
+    def closed(self) -> None:
+        """The connection is gone."""
         self._transport = None
         try:
             self._owner.closed(self.number)
@@ -162,41 +180,54 @@ class Connection:
             self._failure = self._failure or error
 
 
-class _Listener(WSListener):
-    """Turns picows' callbacks into whole text messages. The protocol's rules are enforced here."""
+class Session:
+    """One live connection: what every frame means that is not a whole text message.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    The protocol's rules are enforced here, because picows leaves them to its user. Both listeners
+    (the plain one below and ingest/listener.pyx) hand such frames to `other`.
+    """
+
+    def __init__(self, connection: Connection, longest: int) -> None:
+        self.connection = connection
+        self._longest = longest
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self._connection._on_open(transport)  # noqa: SLF001  # two halves of one thing
+    def whole(self, transport: WSTransport, payload: memoryview | bytes, readable_ns: int) -> None:
+        """A whole text message."""
+        try:
+            self.connection.take(payload, readable_ns)
+        except Exception as error:  # noqa: BLE001  # raised again in Connection._live_once
+            self.fail(transport, error)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        readable_ns = time.monotonic_ns()
+    def heed(self) -> None:
+        """The compiled listener gave the keeper a frame that left something to do."""
+        self.connection.heed()
+
+    def fail(self, transport: WSTransport, error: Exception) -> None:
+        """End the connection with an error, which ends the stage."""
+        self.connection.fail(error)
+        transport.disconnect(graceful=False)
+
+    def other(self, transport: WSTransport, frame: WSFrame, readable_ns: int) -> bool:
+        """Any other frame; whether a message is left that has come in part only."""
         if frame.msg_type in _CONTROL:
             if frame.msg_type is WSMsgType.CLOSE:
                 transport.disconnect()
-            return
-        too_long = frame.payload_size > self._connection._settings.max_frame_bytes  # noqa: SLF001
-        if too_long or frame.rsv1 or frame.msg_type is WSMsgType.BINARY:
+        elif frame.payload_size > self._longest or frame.rsv1 or frame.msg_type is WSMsgType.BINARY:
             # We offered no compression and expect no binary: this is not our protocol. picows
             # announces an oversized frame as an error and may still deliver it.
             transport.disconnect(graceful=False)
-            return
-        if frame.fin and frame.msg_type is WSMsgType.TEXT and not self._pieces:
-            self._connection._on_text(  # noqa: SLF001
-                transport, frame.get_payload_as_memoryview(), readable_ns
-            )
-            return
-        self._take_piece(transport, frame, readable_ns)
+        elif frame.fin and frame.msg_type is WSMsgType.TEXT and not self._pieces:
+            self.whole(transport, frame.get_payload_as_memoryview(), readable_ns)
+        else:
+            self._take_piece(transport, frame, readable_ns)
+        return bool(self._pieces)
 
     def _take_piece(self, transport: WSTransport, frame: WSFrame, readable_ns: int) -> None:
         starts = frame.msg_type is WSMsgType.TEXT
         self._pieces_bytes += frame.payload_size
-        too_long = self._pieces_bytes > self._connection._settings.max_frame_bytes  # noqa: SLF001
-        if starts == bool(self._pieces) or too_long:
+        if starts == bool(self._pieces) or self._pieces_bytes > self._longest:
             transport.disconnect(graceful=False)
             return
         self._pieces.append(frame.get_payload_as_bytes())
@@ -204,7 +235,47 @@ class _Listener(WSListener):
             message = b"".join(self._pieces)
             self._pieces.clear()
             self._pieces_bytes = 0
-            self._connection._on_text(transport, message, readable_ns)  # noqa: SLF001
+            self.whole(transport, message, readable_ns)
+
+
+class PlainListener(WSListener):
+    """picows' callbacks in Python; ingest/listener.pyx has the same interface."""
+
+    def __init__(self, session: Session, keeper: object, longest: int) -> None:  # noqa: ARG002
+        self.heard_ns = time.monotonic_ns()
+        self._session = session
+        self._longest = longest
+        self._same_read = False
+        self._in_pieces = False
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake is done."""
+        self._session.connection.opened(transport)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
-        self._connection._on_close()  # noqa: SLF001
+        """The connection is gone."""
+        self._session.connection.closed()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame; its memory is valid during this call only."""
+        # Frames that came with one read of the socket became readable together.
+        if not self._same_read:
+            self.heard_ns = time.monotonic_ns()
+        self._same_read = not frame.last_in_buffer
+        whole = frame.fin and frame.msg_type is WSMsgType.TEXT and not frame.rsv1
+        if whole and not self._in_pieces and frame.payload_size <= self._longest:
+            payload = frame.get_payload_as_memoryview()
+            self._session.whole(transport, payload, self.heard_ns)
+        else:
+            self._in_pieces = self._session.other(transport, frame, self.heard_ns)
+
+
+def make_listener(connection: Connection, keeper: object, longest: int) -> PlainListener:
+    """The compiled listener for a compiled keeper, the plain one for any other."""
+    session = Session(connection, longest)
+    if backend.NATIVE and isinstance(keeper, backend.compiled("ingest.native").Keeper):
+        listener: PlainListener = backend.compiled("ingest.listener").Listener(
+            session, keeper, longest
+        )
+        return listener
+    return PlainListener(session, keeper, longest)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from ingest.connection import Connection
-from ingest.keeper import News, make_keeper
+from ingest.keeper import make_keeper
 from ingest.subscriptions import Plan, change_frame, first_frame
 from shm.codes import MarketState, StageState
 from shm.layout import INGEST_STATS, Market
@@ -23,9 +23,7 @@ class Feed:
         self._settings = stage.settings.ingest
         self._url = stage.settings.venues.market_ws_url
         self._counters = stage.fabric.counters("stats-ingest.counters", INGEST_STATS, write=True)
-        self._keeper = make_keeper(
-            stage.fabric, stage.holder.epoch, self._settings.hash_check_every
-        )
+        self.keeper = make_keeper(stage.fabric, stage.holder.epoch, self._settings.hash_check_every)
         self._markets = MarketsReader(stage.fabric)
         self._followed: dict[int, Market] = {}
         """By row: the markets whose books are kept."""
@@ -43,7 +41,7 @@ class Feed:
                 if self._markets.changed():
                     self._adopt(*self._markets.read())
                 self._ask_again()
-                self._keeper.show_counts()
+                self.keeper.show_counts()
                 self._require_tasks()
                 await asyncio.sleep(GENERATION_POLL_S)
         finally:
@@ -73,14 +71,14 @@ class Feed:
         for market in gone:
             token = yes_token(market)
             leaving.setdefault(self._plan.remove(token), []).append(token)
-            self._keeper.remove(market.row)
+            self.keeper.remove(market.row)
             self._asked_s.pop(market.row, None)
             del self._followed[market.row]
         coming: dict[int, list[str]] = {}
         for row, market in wanted.items():
             if row not in self._followed:
                 token = yes_token(market)
-                self._keeper.add(market)
+                self.keeper.add(market)
                 self._followed[row] = market
                 coming.setdefault(self._plan.add(token, row), []).append(token)
         self._send("unsubscribe", leaving)
@@ -133,12 +131,14 @@ class Feed:
         self._expect(number, tokens)
         return first_frame(tokens)
 
-    def received(self, number: int, frame: memoryview | bytes, readable_ns: int) -> None:  # noqa: ARG002
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
         """Apply and publish a whole frame, then see to the books that it lost or renewed."""
-        if self._keeper.take(frame, readable_ns):
-            self._heed(self._keeper.news())
+        if self.keeper.take(frame, readable_ns):
+            self.heed()
 
-    def _heed(self, news: News) -> None:
+    def heed(self) -> None:
+        """See to the books that the last frame lost or renewed."""
+        news = self.keeper.news()
         for row in news.refreshed:
             self._asked_s.pop(row, None)
         # A book whose snapshot is on order already is left to `_ask_again`: no storm of requests.
@@ -152,7 +152,7 @@ class Feed:
         rows = list(self._plan.sockets[number].values())
         for row in rows:
             self._asked_s.pop(row, None)
-        self._keeper.lose(rows)
+        self.keeper.lose(rows)
 
     def count(self, name: str, amount: int = 1) -> None:
         """Count in shared memory."""

@@ -50,19 +50,6 @@ _WHOLE_FRAME = {Refusal.NOT_JSON, Refusal.TOO_MANY}
 
 
 cdef class Keeper:
-    cdef pt_shelf *shelf
-    cdef pt_scan *scan
-    cdef LatchWriter latch
-    cdef RingProducer ring
-    cdef DirtyMarker dirty
-    cdef Words counters
-    cdef HistogramWriter readable_to_parsed
-    cdef HistogramWriter parsed_to_published
-    cdef uint64_t epoch
-    cdef dict facts
-    cdef dict tokens
-    cdef list kept  # texts that a frame taken the slow way points into
-
     def __cinit__(self, parts, uint64_t epoch, uint64_t hash_check_every):
         """`parts` are the ends of the segments that the keeper holds, by name."""
         self.latch = parts["books"]

@@ -9,13 +9,27 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from ingest import connection as module
 from ingest.connection import Connection
+from ingest.keeper import make_keeper
+from shm import backend, segment
+from shm.codes import Role
+from shm.errors import FencedError
+from shm.fabric import Fabric
+from shm.layout import BOOK
+from shm.roles import RoleHolder
+from shm.segments import SEGMENTS
 from shm.settings import IngestSettings
+from tests.conftest import require_or_skip
+from tests.ingest import frames
+from tests.ingest.frames import token_of
+from tests.ingest.test_keeper import market
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Owner:
     """Writes down what it is told."""
+
+    keeper = None
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -28,13 +42,15 @@ class Owner:
         self.events.append(f"opened {number}")
         return b'{"type":"market","assets_ids":["1"]}'
 
-    def received(self, number: int, frame: memoryview | bytes, readable_ns: int) -> None:
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
         assert readable_ns > 0
-        assert number == 0
         if self.raises is not None:
             raise self.raises
         self.frames.append(bytes(frame))
         self.heard.set()
+
+    def heed(self) -> None:
+        raise AssertionError("the plain listener knows of no keeper")
 
     def closed(self, number: int) -> None:
         self.events.append(f"closed {number}")
@@ -211,3 +227,95 @@ def test_a_refused_upgrade_and_a_missing_server_are_tried_again():
     owner = asyncio.run(against(handler, act, process_request=refuse))
     assert owner.counts["reconnects"] >= 2
     assert owner.events == []
+
+
+# --- the compiled listener ----------------------------------------------------------------------
+
+
+class Keeping(Owner):
+    """An owner with a compiled keeper of one market."""
+
+    def __init__(self, instance: str) -> None:
+        super().__init__()
+        for plan in SEGMENTS.values():
+            segment.create(instance, plan)
+        self.fabric = Fabric(instance, Role.INGEST)
+        self.role = RoleHolder(self.fabric.segment("control", writable=True), Role.INGEST)
+        self.fabric.fence = self.role.fence
+        self.keeper = make_keeper(self.fabric, self.role.epoch, 1)
+        self.keeper.add(market(0))
+        self.heeded = 0
+
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
+        super().take(frame, readable_ns)
+        self.keeper.take(frame, readable_ns)
+
+    def heed(self) -> None:
+        self.heeded += 1
+        self.keeper.news()
+
+    def book(self):
+        return self.fabric.read_table("books", BOOK).read(0)
+
+
+BOOK_FRAME = frames.later_book(token_of(0), 5, [("0.4", "7")], [("0.5", "8")], hash_text="")
+
+
+def test_the_compiled_listener_gives_frames_to_the_keeper_and_the_rest_to_the_rules(instance):
+    require_or_skip(backend.NATIVE, "the compiled kernels")
+
+    async def handler(socket):
+        await socket.recv()
+        await socket.send(BOOK_FRAME)
+        entry = frames.change(token_of(0), "BUY", "0.41", "3", "")
+        whole = frames.price_change("m", 6, [entry])
+        await socket.send([whole[:50], whole[50:90], whole[90:]])
+        await socket.send("PONG")
+        await socket.send(frames.price_change("m", 7, [entry.replace("0.41", "0.42")]))
+        await socket.wait_closed()
+
+    async def act(owner, connection, task):
+        await until(lambda: owner.book().bid_count == 3)
+        return owner
+
+    owner = asyncio.run(against(handler, act, owner=Keeping(instance)))
+    assert owner.book().bid_price_e4[:3] == (4_200, 4_100, 4_000)
+    assert owner.counts["pongs_received"] == 1
+    assert owner.heeded == 1
+    assert len(owner.frames) == 1, "only the message in pieces went the slow way"
+
+
+def test_an_error_of_the_compiled_keeper_ends_the_connection_and_comes_out(instance):
+    require_or_skip(backend.NATIVE, "the compiled kernels")
+
+    async def handler(socket):
+        await socket.recv()
+        await socket.send(BOOK_FRAME)
+        await socket.wait_closed()
+
+    async def act(owner, connection, task):
+        with pytest.raises(FencedError):
+            async with asyncio.timeout(20):
+                await task
+
+    async def main():
+        owner = Keeping(instance)
+        RoleHolder(owner.fabric.segment("control", writable=True), Role.INGEST)  # a successor
+        await against(handler, act, owner=owner)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("frame", [b"binary", "x" * 70_000])
+def test_the_compiled_listener_ends_what_is_not_the_protocol(instance, frame):
+    require_or_skip(backend.NATIVE, "the compiled kernels")
+
+    async def handler(socket):
+        await socket.send(frame)
+        await socket.wait_closed()
+
+    async def act(owner, connection, task):
+        await until(lambda: owner.events.count("closed 0") >= 1)
+
+    settings = IngestSettings(reconnect_base_ms=1, max_frame_bytes=65_536)
+    asyncio.run(against(handler, act, settings, owner=Keeping(instance)))

@@ -1,0 +1,10 @@
+from picows import WSListener
+
+from ingest.connection import Session
+from ingest.native import Keeper
+
+LAYOUT_ID: str
+
+class Listener(WSListener):
+    heard_ns: int
+    def __init__(self, session: Session, keeper: Keeper, longest: int) -> None: ...
