@@ -12,10 +12,10 @@ A basket whose enumerated payoff is not what its family claims is not built: no 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import pairwise
 
 from engine.proof import Leg, Payoff, payoff
+from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Side
 from shm.layout import MAX_LEGS, Market
 from shm.units import PRICE_ONE_E4
@@ -52,15 +52,6 @@ class Compiled:
     unproven: int
 
 
-def basket_id(kind: BasketKind, legs: Sequence[Leg]) -> int:
-    """A number that stays the same over generations, restarts and machines."""
-    digest = blake2b(digest_size=8)
-    digest.update(bytes([kind]))
-    for leg in legs:
-        digest.update(leg.market.key.to_bytes(8, "big") + bytes([leg.outcome, leg.side]))
-    return int.from_bytes(digest.digest(), "big")
-
-
 def compile_baskets(markets: Sequence[Market]) -> Compiled:
     """Every basket among the active markets, groups in order of their number."""
     families: dict[tuple[int, int], list[Market]] = {}
@@ -76,7 +67,8 @@ def compile_baskets(markets: Sequence[Market]) -> Compiled:
             if proof.interval_min_e4 != CLAIM_E4[kind]:
                 unproven += 1
                 continue
-            baskets.append(Basket(basket_id(kind, legs), kind, group, tuple(legs), proof))
+            number = basket_id(kind, [(leg.market.key, leg.outcome, leg.side) for leg in legs])
+            baskets.append(Basket(number, kind, group, tuple(legs), proof))
     return Compiled(tuple(baskets), unproven)
 
 

@@ -210,9 +210,11 @@ static inline enum pt_verdict pt_judge(const pt_core *core, uint32_t number, uin
         newest_ns = received_ns > newest_ns ? received_ns : newest_ns;
         busy = busy || core->held[leg[i].row] != 0;
     }
-    if (pt_load(&core->switches->trading_enabled) == 0)
+    if (pt_load(&core->switches->trading_enabled) != 1)
         return PT_VERDICT_DISABLED;
-    if ((int64_t)(now_ns - pt_load(&core->ingest->heartbeat_ns)) > core->limits.max_ingest_silence_ns)
+    int64_t silent_ns = (int64_t)(now_ns - pt_load(&core->ingest->heartbeat_ns));
+    if (silent_ns > core->limits.max_ingest_silence_ns ||
+        silent_ns < -core->limits.max_ingest_silence_ns) /* a heartbeat of the future */
         return PT_VERDICT_STALE;
     if ((int64_t)(now_ns - oldest_ns) > core->limits.max_book_age_ns)
         return PT_VERDICT_STALE;

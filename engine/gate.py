@@ -57,7 +57,8 @@ def _disabled(_c: Candidate, moment: Moment, _h: Holds, _s: EngineSettings) -> b
 
 
 def _stale(candidate: Candidate, moment: Moment, _h: Holds, settings: EngineSettings) -> bool:
-    if moment.ingest_silent_ns > settings.max_ingest_silence_ms * 1_000_000:
+    # A heartbeat from the future is as little worth as an old one.
+    if abs(moment.ingest_silent_ns) > settings.max_ingest_silence_ms * 1_000_000:
         return True
     oldest_ns = min(top.received_ns for top in candidate.tops)
     return moment.now_ns - oldest_ns > settings.max_book_age_ms * 1_000_000

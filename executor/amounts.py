@@ -15,6 +15,9 @@ _SHARE_GRID_E6 = 10_000
 _AMOUNT_DECIMALS = {1000: 3, 100: 4, 50: 5, 25: 6, 10: 5, 1: 6}
 """By tick in $0.0001: decimals that the computed side of a limit order may have."""
 
+TICKS_E4 = frozenset(_AMOUNT_DECIMALS)
+"""Every tick that the venue has."""
+
 _EXTRA_DECIMALS = 4
 
 

@@ -325,7 +325,7 @@ def _about(signal: Signal, kind: ReportKind, reason: int) -> Report:
         fee_usd_e6=0,
         profit_usd_e6=0,
         reported_ns=now_ns,
-        latency_ns=now_ns - signal.created_ns,
+        latency_ns=max(0, now_ns - signal.created_ns),
         leg_market=signal.leg_market,
         leg_state=_NO_LEGS,
         leg_reason=_NO_LEGS,

@@ -219,7 +219,7 @@ class Executor:
 
     def _take(self, signal: Signal, seen_ns: int) -> None:
         self._counters.add("signals_seen")
-        self._signal_to_seen.add(seen_ns - signal.created_ns)
+        self._signal_to_seen.add(max(0, seen_ns - signal.created_ns))
         admitted = gate.admit(signal, self._situation(signal), self._settings)
         self._last_signal = max(self._last_signal, signal.signal)
         if isinstance(admitted, Refusal):
@@ -231,7 +231,7 @@ class Executor:
 
     def _situation(self, signal: Signal) -> gate.Situation:
         rows = signal.leg_market[: signal.leg_count]
-        ticks_e4 = {row: self._tick_e4(row) for row in rows}
+        ticks_e4 = {row: self._tick_e4(row) for row in rows if row < self._tops.count}
         return gate.Situation(
             now_ns=time.monotonic_ns(),
             trading=self._stage.switches.trading,

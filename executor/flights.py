@@ -18,8 +18,9 @@ from shm.codes import (
     PartialReason,
     Side,
 )
+from shm.errors import SegmentDamaged
 from shm.layout import MAX_LEGS
-from shm.units import PRICE_ONE_E4
+from shm.units import PRICE_ONE_E4, SIZE_E6_MAX
 
 NEXT_LEG: dict[LegState, frozenset[LegState]] = {
     LegState.INTENT: frozenset({LegState.SENT, LegState.REFUSED, LegState.DOUBT}),
@@ -237,7 +238,15 @@ def to_row(flight: Flight, ledger: Ledger) -> layout.Flight:
 
 
 def from_row(place: int, row: layout.Flight) -> Flight:
-    """A record that another executor process left -> flight. Orders it may have sent are doubts."""
+    """A record that another executor process left -> flight. Orders it may have sent are doubts.
+
+    `SegmentDamaged` if no executor can have written it.
+    """
+    if not _possible(row):
+        raise SegmentDamaged(
+            f"row {place} of the flights table was changed by something that is not the executor: "
+            "stop the system and start it again (what was ordered is found at the venue)"
+        )
     legs = []
     for i in range(row.leg_count):
         state = LegState(row.leg_state[i])
@@ -267,4 +276,24 @@ def from_row(place: int, row: layout.Flight) -> Flight:
         state=FlightState.RESOLVING,
         sent_ns=row.sent_ns,
         restarted=True,
+    )
+
+
+def _possible(row: layout.Flight) -> bool:
+    """Whether every field has a value that an executor writes."""
+    count = row.leg_count
+    codes = (
+        (FlightState, (row.state,)),
+        (BasketKind, (row.kind,)),
+        (Outcome, row.leg_outcome[:count]),
+        (Side, row.leg_side[:count]),
+        (LegState, row.leg_state[:count]),
+        (LegReason, row.leg_reason[:count]),
+    )
+    return (
+        0 < count <= MAX_LEGS
+        and all(value in set(code) for code, values in codes for value in values)
+        and all(0 < price_e4 < PRICE_ONE_E4 for price_e4 in row.leg_price_e4[:count])
+        and 0 < row.size_e6 <= SIZE_E6_MAX
+        and 0 <= row.reserved_usd_e6 <= SIZE_E6_MAX
     )

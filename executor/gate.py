@@ -1,23 +1,28 @@
 """May this signal become orders, and how many? Named checks in a fixed order, pure.
 
-The last hop before money moves: nothing that the engine said is taken for granted. Sizes are whole
-shares on the grid of every leg, since every leg must buy the same number or the basket is none.
+The last hop before money moves: nothing that the engine said is taken for granted, and what can be
+computed again is. A signal names its basket by a hash of the legs and says its own edge, so that
+one whose bytes changed in between contradicts itself. Sizes are whole shares on the grid of every
+leg, since every leg must buy the same number or the basket is none.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from executor.amounts import cost_usd_e6
-from shm.codes import MarketState, Outcome, Refusal, Side
+from executor.amounts import TICKS_E4, cost_usd_e6
+from shm.baskets import basket_id
+from shm.codes import BasketKind, MarketState, Outcome, Refusal, Side
 from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
-from shm.layout import Market, Signal
+from shm.layout import MAX_LEGS, Market, Signal
 from shm.settings import ExecutorSettings
-from shm.units import PRICE_ONE_E4, SHARE_E6
+from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 
 FILLS_PER_ORDER = 16
 """An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
 E8_PER_E4 = 10_000
+KINDS = frozenset(BasketKind) - {BasketKind.NONE}
+LEGS_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +123,43 @@ def _stale(signal: Signal, situation: Situation, settings: ExecutorSettings) -> 
     return situation.now_ns - signal.created_ns > settings.max_signal_age_ms * 1_000_000
 
 
+def _misshapen(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
+    """Whether a field has a value that no engine writes."""
+    count = signal.leg_count
+    if signal.kind not in KINDS or not LEGS_MIN <= count <= MAX_LEGS:
+        return True
+    if not 0 < signal.size_e6 <= SIZE_E6_MAX or not 0 < signal.payout_e4 <= count * PRICE_ONE_E4:
+        return True
+    earlier = (signal.frame_ns, signal.parsed_ns, signal.published_ns, signal.seen_ns)
+    if signal.created_ns > situation.now_ns or max(earlier) > signal.created_ns:
+        return True
+    columns = (signal.leg_market, signal.leg_outcome, signal.leg_side, signal.leg_price_e4)
+    return any(any(column[count:]) for column in columns)
+
+
+def _contradictory(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
+    """Whether the legs are not those of the basket, or the edge is not that of the prices."""
+    count = signal.leg_count
+    keys = [situation.markets[row].key for row in signal.leg_market[:count]]
+    legs = zip(keys, signal.leg_outcome[:count], signal.leg_side[:count], strict=True)
+    return (
+        basket_id(signal.kind, legs) != signal.basket
+        or _net_edge_e8(signal, situation) != signal.limit_net_e8
+    )
+
+
 def _unsupported(signal: Signal, _situation: Situation, _settings: ExecutorSettings) -> bool:
     return any(side != Side.BUY for side in signal.leg_side[: signal.leg_count])
 
 
 def _market(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
-    """Every leg's market is active, undelayed, and its price is on its tick and inside (0, 1)."""
+    """Whether a leg's market is no active one without delay, or its price is off its tick."""
     for row, price_e4 in _legs(signal):
         market = situation.markets.get(row)
         if market is None or market.state != MarketState.ACTIVE or market.taker_delay_ms:
             return True
-        if not 0 < price_e4 < PRICE_ONE_E4 or price_e4 % situation.ticks_e4.get(
-            row, market.tick_e4
-        ):
+        tick_e4 = situation.ticks_e4.get(row, market.tick_e4)
+        if tick_e4 not in TICKS_E4 or price_e4 % tick_e4 or not 0 < price_e4 < PRICE_ONE_E4:
             return True
     return any(
         outcome not in {Outcome.YES, Outcome.NO}
@@ -159,7 +188,9 @@ _CHECKS: tuple[tuple[Refusal, _Check], ...] = (
         Refusal.GENERATION,
         lambda signal, situation, _settings: signal.generation != situation.generation,
     ),
+    (Refusal.DAMAGED, _misshapen),
     (Refusal.UNSUPPORTED, _unsupported),
     (Refusal.MARKET, _market),
+    (Refusal.DAMAGED, _contradictory),
     (Refusal.BUSY, _busy),
 )

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "a721926e"
+#define PT_LAYOUT_ID "8d7c616f"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -81,23 +81,27 @@ _Static_assert(offsetof(pt_switches, trading_enabled) == 0, "offset of pt_switch
 typedef struct {
     uint64_t generation;
     uint64_t length;
-    uint8_t text[8176];
+    uint64_t checksum;
+    uint8_t text[8168];
 } pt_settings_blob;
 _Static_assert(sizeof(pt_settings_blob) == 8192, "size of pt_settings_blob");
 _Static_assert(offsetof(pt_settings_blob, generation) == 0, "offset of pt_settings_blob.generation");
 _Static_assert(offsetof(pt_settings_blob, length) == 8, "offset of pt_settings_blob.length");
-_Static_assert(offsetof(pt_settings_blob, text) == 16, "offset of pt_settings_blob.text");
+_Static_assert(offsetof(pt_settings_blob, checksum) == 16, "offset of pt_settings_blob.checksum");
+_Static_assert(offsetof(pt_settings_blob, text) == 24, "offset of pt_settings_blob.text");
 
 typedef struct {
     uint64_t generation;
     uint64_t rows_used;
     uint64_t published_ns;
-    uint8_t padding_[40];
+    uint64_t checksum;
+    uint8_t padding_[32];
 } pt_generation;
 _Static_assert(sizeof(pt_generation) == 64, "size of pt_generation");
 _Static_assert(offsetof(pt_generation, generation) == 0, "offset of pt_generation.generation");
 _Static_assert(offsetof(pt_generation, rows_used) == 8, "offset of pt_generation.rows_used");
 _Static_assert(offsetof(pt_generation, published_ns) == 16, "offset of pt_generation.published_ns");
+_Static_assert(offsetof(pt_generation, checksum) == 24, "offset of pt_generation.checksum");
 
 typedef struct {
     uint64_t key;
@@ -531,6 +535,7 @@ typedef struct {
     uint64_t refused_busy;
     uint64_t refused_unarmed;
     uint64_t refused_unsupported;
+    uint64_t refused_damaged;
     uint64_t orders_sent;
     uint64_t orders_accepted;
     uint64_t orders_refused;
@@ -553,7 +558,7 @@ typedef struct {
     uint64_t trades_failed;
     uint64_t recoveries;
     uint64_t reports_waited;
-    uint8_t padding_[48];
+    uint8_t padding_[40];
 } pt_executor_stats;
 _Static_assert(sizeof(pt_executor_stats) == 320, "size of pt_executor_stats");
 _Static_assert(offsetof(pt_executor_stats, signals_seen) == 0, "offset of pt_executor_stats.signals_seen");
@@ -568,28 +573,29 @@ _Static_assert(offsetof(pt_executor_stats, refused_cash) == 64, "offset of pt_ex
 _Static_assert(offsetof(pt_executor_stats, refused_busy) == 72, "offset of pt_executor_stats.refused_busy");
 _Static_assert(offsetof(pt_executor_stats, refused_unarmed) == 80, "offset of pt_executor_stats.refused_unarmed");
 _Static_assert(offsetof(pt_executor_stats, refused_unsupported) == 88, "offset of pt_executor_stats.refused_unsupported");
-_Static_assert(offsetof(pt_executor_stats, orders_sent) == 96, "offset of pt_executor_stats.orders_sent");
-_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 104, "offset of pt_executor_stats.orders_accepted");
-_Static_assert(offsetof(pt_executor_stats, orders_refused) == 112, "offset of pt_executor_stats.orders_refused");
-_Static_assert(offsetof(pt_executor_stats, orders_killed) == 120, "offset of pt_executor_stats.orders_killed");
-_Static_assert(offsetof(pt_executor_stats, orders_filled) == 128, "offset of pt_executor_stats.orders_filled");
-_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 136, "offset of pt_executor_stats.orders_doubt");
-_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 144, "offset of pt_executor_stats.baskets_sent");
-_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 152, "offset of pt_executor_stats.baskets_complete");
-_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 160, "offset of pt_executor_stats.baskets_partial");
-_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 168, "offset of pt_executor_stats.baskets_missed");
-_Static_assert(offsetof(pt_executor_stats, partial_killed) == 176, "offset of pt_executor_stats.partial_killed");
-_Static_assert(offsetof(pt_executor_stats, partial_refused) == 184, "offset of pt_executor_stats.partial_refused");
-_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 192, "offset of pt_executor_stats.partial_doubt");
-_Static_assert(offsetof(pt_executor_stats, partial_restart) == 200, "offset of pt_executor_stats.partial_restart");
-_Static_assert(offsetof(pt_executor_stats, posts) == 208, "offset of pt_executor_stats.posts");
-_Static_assert(offsetof(pt_executor_stats, post_errors) == 216, "offset of pt_executor_stats.post_errors");
-_Static_assert(offsetof(pt_executor_stats, reconnects) == 224, "offset of pt_executor_stats.reconnects");
-_Static_assert(offsetof(pt_executor_stats, fills_seen) == 232, "offset of pt_executor_stats.fills_seen");
-_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 240, "offset of pt_executor_stats.fills_duplicate");
-_Static_assert(offsetof(pt_executor_stats, trades_failed) == 248, "offset of pt_executor_stats.trades_failed");
-_Static_assert(offsetof(pt_executor_stats, recoveries) == 256, "offset of pt_executor_stats.recoveries");
-_Static_assert(offsetof(pt_executor_stats, reports_waited) == 264, "offset of pt_executor_stats.reports_waited");
+_Static_assert(offsetof(pt_executor_stats, refused_damaged) == 96, "offset of pt_executor_stats.refused_damaged");
+_Static_assert(offsetof(pt_executor_stats, orders_sent) == 104, "offset of pt_executor_stats.orders_sent");
+_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 112, "offset of pt_executor_stats.orders_accepted");
+_Static_assert(offsetof(pt_executor_stats, orders_refused) == 120, "offset of pt_executor_stats.orders_refused");
+_Static_assert(offsetof(pt_executor_stats, orders_killed) == 128, "offset of pt_executor_stats.orders_killed");
+_Static_assert(offsetof(pt_executor_stats, orders_filled) == 136, "offset of pt_executor_stats.orders_filled");
+_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 144, "offset of pt_executor_stats.orders_doubt");
+_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 152, "offset of pt_executor_stats.baskets_sent");
+_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 160, "offset of pt_executor_stats.baskets_complete");
+_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 168, "offset of pt_executor_stats.baskets_partial");
+_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 176, "offset of pt_executor_stats.baskets_missed");
+_Static_assert(offsetof(pt_executor_stats, partial_killed) == 184, "offset of pt_executor_stats.partial_killed");
+_Static_assert(offsetof(pt_executor_stats, partial_refused) == 192, "offset of pt_executor_stats.partial_refused");
+_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 200, "offset of pt_executor_stats.partial_doubt");
+_Static_assert(offsetof(pt_executor_stats, partial_restart) == 208, "offset of pt_executor_stats.partial_restart");
+_Static_assert(offsetof(pt_executor_stats, posts) == 216, "offset of pt_executor_stats.posts");
+_Static_assert(offsetof(pt_executor_stats, post_errors) == 224, "offset of pt_executor_stats.post_errors");
+_Static_assert(offsetof(pt_executor_stats, reconnects) == 232, "offset of pt_executor_stats.reconnects");
+_Static_assert(offsetof(pt_executor_stats, fills_seen) == 240, "offset of pt_executor_stats.fills_seen");
+_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 248, "offset of pt_executor_stats.fills_duplicate");
+_Static_assert(offsetof(pt_executor_stats, trades_failed) == 256, "offset of pt_executor_stats.trades_failed");
+_Static_assert(offsetof(pt_executor_stats, recoveries) == 264, "offset of pt_executor_stats.recoveries");
+_Static_assert(offsetof(pt_executor_stats, reports_waited) == 272, "offset of pt_executor_stats.reports_waited");
 
 typedef struct {
     uint64_t discoveries;

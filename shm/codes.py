@@ -157,6 +157,8 @@ class Refusal(IntEnum):
     BUSY = 9
     UNARMED = 10
     UNSUPPORTED = 11
+    DAMAGED = 12
+    """It contradicts itself: not what the engine wrote."""
 
 
 class PartialReason(IntEnum):

@@ -1,8 +1,10 @@
 """The control block: the settings everybody runs with, and the switches the operator holds."""
 
+import zlib
+
 import msgspec
 
-from shm.errors import SegmentMissing
+from shm.errors import SegmentDamaged, SegmentMissing
 from shm.fabric import Fabric
 from shm.layout import SETTINGS_BLOB, SETTINGS_BYTES, SWITCHES, SettingsBlob
 from shm.settings import Settings
@@ -14,15 +16,24 @@ def publish_settings(fabric: Fabric, settings: Settings) -> None:
     assert len(text) <= SETTINGS_BYTES, f"settings are {len(text)} bytes, {SETTINGS_BYTES} fit"
     table = fabric.write_table("control.settings", SETTINGS_BLOB)
     generation = table.version(0) + 1
-    table.write(0, SettingsBlob(generation, len(text), text))
+    table.write(0, SettingsBlob(generation, len(text), zlib.crc32(text), text))
 
 
 def read_settings(fabric: Fabric) -> Settings | None:
-    """The settings that whoever started the system has published; None before that."""
+    """The settings that whoever started the system has published; None before that.
+
+    `SegmentDamaged` if they are not what was published.
+    """
     row = fabric.read_table("control.settings", SETTINGS_BLOB).read(0)
     if row is None or row.length == 0:
         return None
-    return msgspec.json.decode(row.text[: row.length], type=Settings)
+    text = row.text[: row.length]
+    if zlib.crc32(text) != row.checksum:
+        raise SegmentDamaged(
+            "the settings in shared memory are not those that were published: "
+            "stop the system and start it again (its memory is made anew)"
+        )
+    return msgspec.json.decode(text, type=Settings)
 
 
 def require_settings(fabric: Fabric) -> Settings:
@@ -41,8 +52,8 @@ class SwitchBoard:
 
     @property
     def trading(self) -> bool:
-        """Whether new baskets may be sent."""
-        return self._cells.read().trading_enabled != 0
+        """Whether new baskets may be sent; any number but desk's own 1 is damage, and means no."""
+        return self._cells.read().trading_enabled == 1
 
 
 class SwitchPanel:

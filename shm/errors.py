@@ -5,8 +5,10 @@
     |-- SegmentError         4    shared memory is not what this build expects
     |   |-- SegmentMissing   4    not there: nobody has made it
     |   |-- SegmentExists    4    there already, and made by another version or a live owner
-    |   |-- LayoutMismatch   4    there, but of another version, machine or boot
-    |   `-- SegmentOrphaned  4    the name now leads to another segment, or to none
+    |   |-- LayoutMismatch   4    there, but of another version, machine, boot or user
+    |   |-- SegmentOrphaned  4    the name now leads to another segment, or to none
+    |   |-- SegmentDamaged   4    a record in it cannot be what its writer wrote
+    |   `-- SegmentNoRoom    4    the memory for it is not there
     |-- RoleTaken            5    another process fills this role; a second one may not start
     |-- FencedError          6    our epoch of the role is over; a successor has taken it
     |-- PortTaken            7    a listening port is in use
@@ -52,11 +54,19 @@ class SegmentExists(SegmentError):
 
 
 class LayoutMismatch(SegmentError):
-    """The segment belongs to another version, machine or boot, or its header is damaged."""
+    """The segment belongs to another version, machine, boot or user, or its header is damaged."""
 
 
 class SegmentOrphaned(SegmentError):
     """The segment that we have mapped no longer has a name; its replacement is another one."""
+
+
+class SegmentDamaged(SegmentError):
+    """A record that a decision rests on was changed by something that is not its writer."""
+
+
+class SegmentNoRoom(SegmentError):
+    """The machine does not give the memory that a segment needs."""
 
 
 class RoleTaken(PolytrioError):

@@ -77,7 +77,7 @@ MARKETS_MAX = 1024
 """Rows of the markets, books and positions tables."""
 
 DIRTY_WORDS = MARKETS_MAX // 64
-SETTINGS_BYTES = 8176
+SETTINGS_BYTES = 8168
 HISTOGRAM_BUCKETS = 1024
 
 
@@ -138,6 +138,8 @@ class SettingsBlob(NamedTuple):
 
     generation: U64
     length: U64
+    checksum: U64
+    """CRC-32 of the text: a limit that changed by itself must not become a limit."""
     text: Annotated[bytes, Octets(SETTINGS_BYTES, text=True)]
 
 
@@ -151,6 +153,8 @@ class Generation(NamedTuple):
     rows_used: U64
     """Rows in use are 0..count-1; a row may be free or retired among them."""
     published_ns: U64
+    checksum: U64
+    """CRC-32 of this head with zero here, and of the rows in use: orders are made from them."""
 
 
 class Market(NamedTuple):
@@ -447,6 +451,7 @@ class ExecutorStats(NamedTuple):
     refused_busy: U64
     refused_unarmed: U64
     refused_unsupported: U64
+    refused_damaged: U64
     orders_sent: U64
     orders_accepted: U64
     orders_refused: U64

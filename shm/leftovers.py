@@ -66,6 +66,6 @@ def remove_leftovers() -> int:
     """Remove what dead makers left; how many there were."""
     found = [leftover for leftover in leftovers() if leftover.abandoned]
     for leftover in found:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):  # another user's is theirs to remove
             leftover.path.unlink()
     return len(found)

@@ -1,10 +1,12 @@
 """The markets table: one generation of market facts, replaced and read as a whole."""
 
 import time
+import zlib
 from collections.abc import Sequence
 
 from shm.backend import LatchReader, LatchWriter
 from shm.codes import MarketState
+from shm.errors import SegmentDamaged
 from shm.fabric import Fabric, find_section
 from shm.layout import GENERATION, MARKET, MARKETS_MAX, Generation, Market
 
@@ -23,9 +25,10 @@ class MarketsWriter:
         """Replace the whole table; each market must stand at its own row number."""
         assert len(markets) <= MARKETS_MAX
         assert all(market.row == i for i, market in enumerate(markets))
-        head = Generation(generation, len(markets), time.monotonic_ns())
-        payload = GENERATION.pack(head) + b"".join(MARKET.pack(market) for market in markets)
-        self._latch.write(0, payload.ljust(_BYTES, b"\0"))
+        rows = b"".join(MARKET.pack(market) for market in markets)
+        head = Generation(generation, len(markets), time.monotonic_ns(), checksum=0)
+        head = head._replace(checksum=_checksum(head, rows))
+        self._latch.write(0, (GENERATION.pack(head) + rows).ljust(_BYTES, b"\0"))
 
 
 class MarketsReader:
@@ -41,16 +44,28 @@ class MarketsReader:
         return self._latch.version(0) != self._version
 
     def read(self) -> tuple[int, list[Market]]:
-        """Generation number and its rows (free and retired ones too); (0, []) before the first."""
+        """Generation number and its rows (free and retired ones too); (0, []) before the first.
+
+        `SegmentDamaged` if they are not what desk wrote.
+        """
         payload = None
         while payload is None:  # desk writes a few times a day; a second try always succeeds
             payload = self._latch.read(0)
         self._version = self._latch.seen
+        if self._version == 0:
+            return 0, []
         head = GENERATION.unpack(payload)
-        rows = [
-            MARKET.unpack(payload, GENERATION.size + i * MARKET.size) for i in range(head.rows_used)
-        ]
-        return head.generation, rows
+        used = payload[GENERATION.size : GENERATION.size + head.rows_used * MARKET.size]
+        if head.rows_used > MARKETS_MAX or _checksum(head, used) != head.checksum:
+            raise SegmentDamaged(
+                "the markets table was changed by something that is not desk: "
+                "stop the system and start it again (its memory is made anew)"
+            )
+        return head.generation, [MARKET.unpack(used, at) for at in range(0, len(used), MARKET.size)]
+
+
+def _checksum(head: Generation, rows: bytes) -> int:
+    return zlib.crc32(rows, zlib.crc32(GENERATION.pack(head._replace(checksum=0))))
 
 
 def active(markets: Sequence[Market]) -> list[Market]:

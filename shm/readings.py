@@ -1,14 +1,15 @@
 """One look at an instance as plain numbers: roles, rings, tables, counters, latencies.
 
-Everything that the inspector shows for people or machines is a `Look`; two looks, one after the
-other, give rates. A look never fails: what is missing is said in `missing`, what is damaged in
-`trouble`, and the rest is shown.
+Everything that the inspector shows for people or machines is a `Look`; two of them, one after the
+other, give rates (shm/watcher.py). A look never fails: what is missing is said in `missing`, what
+is damaged in `trouble`, and the rest is shown.
 """
 
 import time
 
 import msgspec
 
+from shm.backend import Words
 from shm.codes import StageState
 from shm.errors import SegmentError
 from shm.histogram import SUB_COUNT, percentile
@@ -187,7 +188,7 @@ def _system(view: View) -> SystemReading:
     )
     switches = _first_row(view, "switches")
     if _section(view, "switches") is not None:
-        reading.trading = bool(switches.get("trading_enabled"))
+        reading.trading = switches.get("trading_enabled") == 1
     settings = _settings(_first_row(view, "settings"))
     for key in ("mode", "venue"):
         value = settings.get(key)
@@ -213,10 +214,18 @@ def role_rows(view: View, section: SectionSchema) -> dict[str, Row]:
     """Role -> its row. Row numbers are roles: their names are the section's writers, in order."""
     found: dict[str, Row] = {}
     for row, label in zip(range(section.rows), section.writers, strict=False):
-        payload = plain_row(view, section, row)
-        for part, chunk in chunks(section, payload):
+        for part, chunk in chunks(section, _in_order(view, section, row)):
             found[label] = decode(part.record, chunk)
     return found
+
+
+def _in_order(view: View, section: SectionSchema, row: int) -> bytes:
+    """A row loaded word by word, first to last: so a pid is never older than its start time."""
+    if section.stride % _WORD:
+        return plain_row(view, section, row)
+    start = view.start(section) + row * section.stride
+    words = Words(view.memory, start, section.stride // _WORD, False)
+    return b"".join(words.load(index).to_bytes(_WORD, "little") for index in range(words.count))
 
 
 def _roles(view: View, section: SectionSchema, seen: Look) -> dict[str, RoleReading]:
@@ -346,43 +355,3 @@ def summary_us(stage: str, buckets: list[int], max_ns: int) -> Latency:
         octaves=octaves,
         **{name: value / 1e3 for name, value in shares.items()},
     )
-
-
-class Watcher:
-    """Looks again and again: rates since the look before, and the largest lags seen."""
-
-    def __init__(self, instance: str) -> None:
-        self._instance = instance
-        self._before: Look | None = None
-
-    def look(self) -> Look:
-        """The next look. A system that was made anew in between starts without rates."""
-        now = look(self._instance)
-        before = self._before
-        same = (
-            before
-            and before.system
-            and now.system
-            and (before.system.created_wall_ns == now.system.created_wall_ns)
-        )
-        if before and same:
-            _compare(before, now)
-        if now.system:
-            self._before = now
-        return now
-
-
-def _compare(before: Look, now: Look) -> None:
-    seconds = max(now.at_ns - before.at_ns, 1) / 1e9
-    for name, ring in now.rings.items():
-        was = before.rings.get(name)
-        if was is not None:
-            ring.lag_max = max(ring.lag_max, was.lag_max)
-            ring.per_second = max(0, ring.written - was.written) / seconds
-    for stage, cells in now.counters.items():
-        earlier = before.counters.get(stage, {})
-        now.rates[stage] = {
-            name: (value - earlier[name]) / seconds
-            for name, value in cells.items()
-            if name in earlier
-        }

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from shm.backend import Fence, Words, take_role
 from shm.codes import Role, StageState
-from shm.errors import RoleTaken
+from shm.errors import LayoutMismatch, RoleTaken
 from shm.layout import ROLE_ROW, RoleRow
 from shm.process import start_ticks
 from shm.segment import MODE, SHM_ROOT, Segment
@@ -43,7 +43,10 @@ class RoleLock:
 
     def take(self) -> None:
         """Hold the lock until this process ends; `RoleTaken` if another process has it."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, MODE)
+        except PermissionError:
+            raise self._foreign() from None
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         except BlockingIOError:
@@ -71,12 +74,19 @@ class RoleLock:
             fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        except PermissionError:
+            raise self._foreign() from None
         try:
             asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
             answer = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
         finally:
             os.close(fd)
         return bool(answer[0] != fcntl.F_UNLCK)
+
+    def _foreign(self) -> LayoutMismatch:
+        return LayoutMismatch(
+            f"{self.path} belongs to another user: run as that user, or with another --instance"
+        )
 
 
 class RoleTable:

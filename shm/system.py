@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from shm.codes import Role
 from shm.control import publish_settings
-from shm.errors import SegmentExists
+from shm.errors import SegmentError, SegmentExists
 from shm.fabric import Fabric
 from shm.leftovers import remove_leftovers
 from shm.roles import RoleHolder, RoleLock
@@ -23,6 +23,7 @@ def create_all(settings: Settings) -> Fabric:
 
     What a dead system of this version left behind is replaced: positions are found at the venue,
     not here. What another version left, or a living process uses, is not touched: `SegmentExists`.
+    If the machine has no room for all of them, none is left: `SegmentNoRoom`.
     """
     instance = settings.instance
     alive = [label for label in living_roles(instance) if label != Role.SUPERVISOR.label]
@@ -40,8 +41,12 @@ def create_all(settings: Settings) -> Fabric:
             )
         destroy(file)
     remove_leftovers()
-    for plan in SEGMENTS.values():
-        create(instance, plan)
+    try:
+        for plan in SEGMENTS.values():
+            create(instance, plan)
+    except SegmentError:
+        destroy_all(instance)  # half a system is of use to nobody, and holds memory
+        raise
     fabric = Fabric(instance, Role.SUPERVISOR)
     holder = RoleHolder(fabric.segment("control", writable=True), Role.SUPERVISOR)
     fabric.fence = holder.fence

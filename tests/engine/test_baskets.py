@@ -1,6 +1,7 @@
 """Baskets: neighbours only, one rule of settlement, each with its proof."""
 
-from engine.baskets import CLAIM_E4, basket_id, compile_baskets
+from engine.baskets import CLAIM_E4, compile_baskets
+from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome
 from tests.engine.factory import ladder, market
 
@@ -74,4 +75,5 @@ def test_ids_are_stable_over_rows_and_different_for_different_baskets():
     second = compile_baskets(moved).baskets
     assert [basket.id for basket in first] == [basket.id for basket in second]
     assert len({basket.id for basket in first}) == len(first)
-    assert basket_id(first[0].kind, first[0].legs) == first[0].id
+    legs = [(leg.market.key, leg.outcome, leg.side) for leg in first[0].legs]
+    assert basket_id(first[0].kind, legs) == first[0].id

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.gate import Admitted, Situation, admit
-from shm.codes import MarketKind, MarketState, Outcome, Refusal, Side
-from shm.fees import fill_fee_usd_e6
+from shm.baskets import basket_id
+from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
+from shm.fees import fill_fee_usd_e6, share_fee_e8
 from shm.layout import MAX_LEGS, SIGNAL, Signal
 from shm.settings import ExecutorSettings
 from tests.engine.factory import market
@@ -20,18 +21,28 @@ def column(values) -> tuple[int, ...]:
     return (*values, *([0] * (MAX_LEGS - len(values))))
 
 
+OUTCOMES = [Outcome.YES, Outcome.NO, Outcome.NO]
+
+
 def signal(prices=(6_000, 7_000, 5_900), size=100, **some) -> Signal:
+    """A signal that says the edge of its own prices; `some` fields are then changed."""
     count = len(prices)
+    payout_e4 = some.get("payout_e4", 20_000)
+    cost_e8 = sum(price_e4 * 10**4 + share_fee_e8(70_000, price_e4) for price_e4 in prices)
+    legs = [(MARKETS[i].key, OUTCOMES[i], Side.BUY) for i in range(count)]
     return SIGNAL.blank()._replace(
         **{
             "signal": 10,
+            "basket": basket_id(BasketKind.TRIANGLE_BUY, legs),
+            "kind": BasketKind.TRIANGLE_BUY,
             "generation": 4,
             "leg_count": count,
-            "payout_e4": 20_000,
+            "payout_e4": payout_e4,
             "size_e6": size * 10**6,
+            "limit_net_e8": payout_e4 * 10**4 - cost_e8,
             "created_ns": NOW_NS - 1_000_000,
             "leg_market": column(range(count)),
-            "leg_outcome": column([Outcome.YES, Outcome.NO, Outcome.NO][:count]),
+            "leg_outcome": column(OUTCOMES[:count]),
             "leg_side": column([Side.BUY] * count),
             "leg_price_e4": column(prices),
         }
@@ -86,6 +97,25 @@ def test_a_good_signal_is_admitted_with_its_whole_size():
         ({}, {"busy_rows": frozenset({1})}, Refusal.BUSY),
         ({"payout_e4": 18_900}, {}, Refusal.EDGE),
         ({"payout_e4": 19_100}, {}, Refusal.EDGE),  # gross positive, fees make it negative
+        ({"kind": 0}, {}, Refusal.DAMAGED),
+        ({"kind": 77}, {}, Refusal.DAMAGED),
+        ({"leg_count": 0}, {}, Refusal.DAMAGED),
+        ({"leg_count": 1}, {}, Refusal.DAMAGED),
+        ({"leg_count": 2}, {}, Refusal.DAMAGED),  # the third leg is there
+        ({"leg_count": MAX_LEGS + 1}, {}, Refusal.DAMAGED),
+        ({"size_e6": 0}, {}, Refusal.DAMAGED),
+        ({"size_e6": -5_000_000}, {}, Refusal.DAMAGED),
+        ({"size_e6": 2**60}, {}, Refusal.DAMAGED),
+        ({"payout_e4": 40_000}, {}, Refusal.DAMAGED),
+        ({"payout_e4": -10_000}, {}, Refusal.DAMAGED),
+        ({"created_ns": NOW_NS + 1}, {}, Refusal.DAMAGED),
+        ({"frame_ns": NOW_NS}, {}, Refusal.DAMAGED),  # after the signal was created
+        ({"basket": 1}, {}, Refusal.DAMAGED),
+        ({"leg_market": column([0, 2, 1])}, {}, Refusal.DAMAGED),
+        ({"leg_outcome": column([2, 2, 2])}, {}, Refusal.DAMAGED),
+        ({"leg_price_e4": column([5_000, 7_000, 5_900])}, {}, Refusal.DAMAGED),
+        ({"limit_net_e8": 10**8}, {}, Refusal.DAMAGED),
+        ({}, {"ticks_e4": {2: 59}}, Refusal.MARKET),
         ({"size_e6": 4_000_000}, {}, Refusal.SIZE),
         ({}, {"free_cash_usd_e6": 15_000_000}, Refusal.CASH),
         ({}, {"free_cash_usd_e6": 0}, Refusal.CASH),
@@ -108,7 +138,8 @@ def test_a_market_with_a_taker_delay_is_refused():
 
 def test_a_finer_tick_that_the_book_shows_counts():
     prices = (6_000, 7_000, 5_905)
-    assert isinstance(admit(signal(prices), situation(ticks_e4={2: 5}), SETTINGS), Admitted)
+    assert admit(signal(prices), situation(), SETTINGS) is Refusal.MARKET
+    assert isinstance(admit(signal(prices), situation(ticks_e4={2: 1}), SETTINGS), Admitted)
 
 
 def test_a_leg_worth_less_than_a_dollar_is_too_small():
@@ -123,7 +154,7 @@ prices = st.integers(1, 999).map(lambda tenths: tenths * 10)
 @given(st.tuples(prices, prices, prices), st.integers(1, 2_000), st.integers(0, 2_000))
 def test_what_is_admitted_is_whole_on_every_grid_and_affordable(legs, size, cash_usd):
     purse = situation(free_cash_usd_e6=cash_usd * 10**6)
-    payout = sum(legs) + 1_000
+    payout = min(sum(legs) + 1_000, 30_000)
     outcome = admit(signal(legs, size=size, payout_e4=payout), purse, SETTINGS)
     if isinstance(outcome, Refusal):
         assert outcome in {Refusal.SIZE, Refusal.CASH, Refusal.EDGE}

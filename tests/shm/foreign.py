@@ -105,7 +105,8 @@ def sealed(image: bytes) -> bytes:
     if end > len(image):
         return image
     text = image[header.schema_offset : end]
-    header = header._replace(magic=segment.MAGIC, checksum=segment._checksum(header, text))
+    checksum = segment._checksum(image[:SCHEMA_OFFSET], text)
+    header = header._replace(magic=segment.MAGIC, checksum=checksum)
     return HEADER.pack(header) + image[HEADER.size :]
 
 

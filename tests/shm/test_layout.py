@@ -37,7 +37,7 @@ def described() -> str:
 
 def test_a_change_of_the_layout_is_a_visible_difference_in_the_snapshot():
     assert described() == SNAPSHOT.read_text(), (
-        "the layout changed: if that is wanted, run `python tests/shm/test_layout.py` and commit"
+        "the layout changed: if that is wanted, run `python -m tests.shm.test_layout` and commit"
     )
 
 
