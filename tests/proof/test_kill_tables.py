@@ -276,7 +276,7 @@ def kill_a_take_over(fault: Path, instance: str, role: Role) -> int:
 
 @pytest.mark.parametrize("role", [Role.INGEST, Role.EXECUTOR])
 def test_a_take_over_killed_at_any_step_leaves_a_role_that_can_be_taken(fault, segments, role):
-    assert kill_a_take_over(fault, segments, role) == 9
+    assert kill_a_take_over(fault, segments, role) > ROLE_ROW.size // 8
 
 
 def test_planted_a_take_over_that_raises_the_epoch_last_is_caught(planted, segments):
