@@ -153,6 +153,8 @@ class Fabric:
         self.instance = instance
         self.role = role
         self.fence = Fence()
+        self.touch = False
+        """Whether pages are touched as soon as they are mapped, so that no use of one is slow."""
         self._mapped: dict[tuple[str, bool], Segment] = {}
 
     def segment(self, name: str, *, writable: bool) -> Segment:
@@ -160,6 +162,8 @@ class Fabric:
         key = (name, writable)
         if key not in self._mapped:
             self._mapped[key] = segment.attach(self.instance, SEGMENTS[name], writable=writable)
+            if self.touch:
+                self._mapped[key].touch()
         return self._mapped[key]
 
     def require_named(self) -> None:

@@ -76,6 +76,11 @@ class Segment:
         self.header = header
         self._fd = fd
 
+    def touch(self) -> None:
+        """Bring every page into this process now, so that no later access waits for it."""
+        for page in range(0, self.view.nbytes, mmap.PAGESIZE):
+            self.view[page]
+
     def require_named(self) -> None:
         """Raise `SegmentOrphaned` when the name no longer leads to what we have mapped.
 

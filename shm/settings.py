@@ -147,6 +147,10 @@ class StageSettings(_Section, frozen=True):
 
     wait: Literal["auto", "spin", "block"] = "auto"
     """auto: spin when there is a core for each hot stage and one to spare."""
+    cores: Annotated[tuple[Annotated[int, Meta(ge=0, le=4095)], ...], Meta(max_length=3)] = ()
+    """Cores of ingest, engine, executor; empty: chosen when there is one for each and a spare."""
+    loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    """Event loop of ingest and executor; auto: uvloop where it is installed."""
     restarts_per_minute: Annotated[int, Meta(ge=1, le=600)] = 20
     """A stage that crashes more often is left down."""
 

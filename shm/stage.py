@@ -22,10 +22,11 @@ from types import FrameType
 from typing import Any, Protocol
 
 from shm import backend, layout
-from shm.codes import STAGES, Role, StageState
+from shm.codes import Role, StageState
 from shm.control import SwitchBoard, read_settings
 from shm.errors import ConfigError, PolytrioError, SegmentMissing
 from shm.fabric import Fabric
+from shm.placement import pin
 from shm.process import resident_bytes
 from shm.roles import HEARTBEAT_PERIOD_NS, RoleHolder, RoleLock
 from shm.settings import Settings
@@ -59,6 +60,8 @@ class Stage:
         self.log = logging.getLogger(role.label)
         self.fabric = Fabric(instance, role)
         self.settings: Settings = _find_system(self.fabric)
+        self.core = pin(role, self.settings.stages.cores)
+        self.fabric.touch = True  # the core is fixed: memory is touched here and now, not later
         self._lock = RoleLock(instance, role)
         self._lock.take()
         self.fabric.require_named()  # what we found before we held the lock may be gone
@@ -76,14 +79,14 @@ class Stage:
 
     @property
     def dedicated_core(self) -> bool:
-        """Whether this stage may burn a core while it waits."""
+        """Whether this stage may burn its core while it waits."""
         match self.settings.stages.wait:
             case "spin":
                 return True
             case "block":
                 return False
             case _:
-                return len(os.sched_getaffinity(0)) > len(STAGES)
+                return self.core is not None
 
     def stop(self) -> None:
         """Leave the loop at its next turn."""
@@ -127,7 +130,8 @@ class Stage:
 
     def run_async(self, work: Callable[["Stage"], Awaitable[None]]) -> None:
         """Run a coroutine that ends soon after `stopping` is true; its errors end the stage."""
-        asyncio.run(self._run_async(work))
+        with asyncio.Runner(loop_factory=loop_factory(self.settings.stages.loop)) as runner:
+            runner.run(self._run_async(work))
 
     async def _run_async(self, work: Callable[["Stage"], Awaitable[None]]) -> None:
         failures: list[BaseException] = []
@@ -146,6 +150,22 @@ class Stage:
                 worker.cancel()
                 raise failures[0]
         await worker
+
+
+def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop that the settings ask for; `ConfigError` if it is not installed."""
+    if wanted == "asyncio":
+        return asyncio.new_event_loop
+    try:
+        import uvloop  # noqa: PLC0415  # not needed where asyncio is wanted
+    except ImportError:
+        if wanted == "uvloop":
+            raise ConfigError(
+                'stages.loop = "uvloop", which is not installed: set stages.loop = "auto"'
+            ) from None
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _collections() -> int:
@@ -190,7 +210,8 @@ def main(role: Role, body: Callable[[Stage], None]) -> None:
             signal.signal(number, _stopper(stage))
         if not backend.NATIVE:
             stage.log.warning(backend.notice())
-        stage.log.info("epoch %d, pid %d", stage.holder.epoch, os.getpid())
+        where = "any core" if stage.core is None else f"core {stage.core}"
+        stage.log.info("epoch %d, pid %d, %s", stage.holder.epoch, os.getpid(), where)
         body(stage)
         stage.holder.enter(StageState.STOPPED)
     except PolytrioError as error:
