@@ -34,7 +34,9 @@ class Latency:
 
     count: int
     p50_us: float
+    p90_us: float
     p99_us: float
+    p999_us: float
     max_us: float
 
 
@@ -163,7 +165,9 @@ def _latency(histogram: Histogram) -> Latency:
     def us(share: float) -> float:
         return percentile(histogram.bucket, share, histogram.max_ns) / 1e3
 
-    return Latency(sum(histogram.bucket), us(0.5), us(0.99), histogram.max_ns / 1e3)
+    return Latency(
+        sum(histogram.bucket), us(0.5), us(0.9), us(0.99), us(0.999), histogram.max_ns / 1e3
+    )
 
 
 def _bid_e4(book: Book, *, yes: bool) -> int:

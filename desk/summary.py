@@ -84,7 +84,13 @@ def summary(
         "fees_usd": now.account.fee_usd_e6 / 1e6,
         "mispricings_offered": exchange["mispricings"]["offered"] if exchange else None,
         "latency_us": {
-            name: {"p50": latency.p50_us, "p99": latency.p99_us, "max": latency.max_us}
+            name: {
+                "p50": latency.p50_us,
+                "p90": latency.p90_us,
+                "p99": latency.p99_us,
+                "p999": latency.p999_us,
+                "max": latency.max_us,
+            }
             for name in _LATENCIES
             if (latency := now.latency.get(name)) is not None
         },

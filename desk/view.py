@@ -212,14 +212,16 @@ def _legs_in_words(rows: tuple[int, ...], markets: Mapping[int, Market]) -> str:
 
 def _latency(now: Snapshot) -> RenderableType:
     table = Table(title="latency, microseconds", title_justify="left")
-    for heading in ("from .. to", "count", "p50", "p99", "max"):
+    for heading in ("from .. to", "count", "p50", "p90", "p99", "p99.9", "max"):
         table.add_column(heading, justify="left" if heading == "from .. to" else "right")
     for name, latency in now.latency.items():
         table.add_row(
             name.replace("_to_", " .. "),
             f"{latency.count:,}",
             f"{latency.p50_us:,.0f}",
+            f"{latency.p90_us:,.0f}",
             f"{latency.p99_us:,.0f}",
+            f"{latency.p999_us:,.0f}",
             f"{latency.max_us:,.0f}",
         )
     return table
