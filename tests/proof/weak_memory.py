@@ -23,6 +23,7 @@ from enum import Enum
 from itertools import product
 
 from tests.proof.steps import (
+    BARRIERS,
     FENCES,
     FULL,
     LOADS,
@@ -135,8 +136,6 @@ class _Placed:
     value_registers: tuple[int, ...]
     forwards: "_Placed | None" = None
     """For a load: the last earlier store of this thread to the same location."""
-    unseen: bool = False
-    """No other thread can notice when it happens, so that it happens as soon as it may."""
 
 
 class _Machine:
@@ -153,6 +152,10 @@ class _Machine:
         self.requires: dict[int, list[tuple[Calc, tuple[int, ...], bool]]] = {}
         self.threads = [self._place(index, way) for index, way in enumerate(chosen.values())]
         self.names = list(chosen)
+        self.every = [placed for thread in self.threads for placed in thread]
+        self.asleep = self.locations.index(ASLEEP)
+        self.unseen: list[_Placed] = []
+        """Done as soon as they may: no other thread can notice when."""
 
     def _place(self, thread: int, way: Way) -> list[_Placed]:
         placed: list[_Placed] = []
@@ -199,20 +202,18 @@ class _Machine:
         """Loads of what no other thread stores; stores of what no other touches; fences."""
         touched: dict[int, set[int]] = {}
         stored: dict[int, set[int]] = {}
-        for thread in self.threads:
-            for placed in thread:
-                touched.setdefault(placed.location, set()).add(placed.thread)
-                if placed.op.step in {*STORES, Step.FUTEX_WAIT, Step.FUTEX_WAKE}:
-                    stored.setdefault(placed.location, set()).add(placed.thread)
-        for thread in self.threads:
-            for placed in thread:
-                own = {placed.thread}
-                if placed.op.step in LOADS:
-                    placed.unseen = stored.get(placed.location, own) <= own
-                elif placed.op.step in STORES:
-                    placed.unseen = touched[placed.location] == own
-                else:
-                    placed.unseen = not placed.op.at and placed.op.step is not Step.AWAKE
+        for placed in self.every:
+            touched.setdefault(placed.location, set()).add(placed.thread)
+            if placed.op.step in {*STORES, Step.FUTEX_WAIT, Step.FUTEX_WAKE}:
+                stored.setdefault(placed.location, set()).add(placed.thread)
+        for placed in self.every:
+            own, step = {placed.thread}, placed.op.step
+            if (
+                (step in LOADS and stored.get(placed.location, own) <= own)
+                or (step in STORES and touched[placed.location] == own)
+                or (step in BARRIERS and not placed.op.at)
+            ):
+                self.unseen.append(placed)
 
     def explore(self, verdict: Verdict) -> None:
         """Depth first over all states; adds what it finds to the verdict."""
@@ -225,7 +226,7 @@ class _Machine:
         stack = [first]
         while stack:
             state, trail = stack.pop()
-            moves = [p for thread in self.threads for p in thread if self._may(p, state)]
+            moves = [placed for placed in self.every if self._may(placed, state)]
             if not moves and self._ended(state, trail, verdict):
                 break
             for placed in moves:
@@ -241,13 +242,12 @@ class _Machine:
         moved = True
         while moved:
             moved = False
-            for thread in self.threads:
-                for placed in thread:
-                    if placed.unseen and self._may(placed, state):
-                        after = self._done(placed, state)
-                        if after is None:
-                            return None
-                        state, trail, moved = after, (trail, placed, after), True
+            for placed in self.unseen:
+                if self._may(placed, state):
+                    after = self._done(placed, state)
+                    if after is None:
+                        return None
+                    state, trail, moved = after, (trail, placed, after), True
         return state, trail
 
     def _may(self, placed: _Placed, state: _State) -> bool:
@@ -255,7 +255,7 @@ class _Machine:
         if done & placed.bit or placed.needs & ~done:
             return False
         if placed.op.step is Step.AWAKE:
-            return state[2][self.locations.index(ASLEEP)] == 0
+            return state[2][self.asleep] == 0
         source = placed.forwards
         if source is None or done & source.bit:
             return True
@@ -277,9 +277,9 @@ class _Machine:
         elif step in STORES:
             memory = _with(memory, placed.location, placed.value(registers))
         elif step is Step.FUTEX_WAIT and memory[placed.location] == placed.value(registers):
-            memory = _with(memory, self.locations.index(ASLEEP), 1)
+            memory = _with(memory, self.asleep, 1)
         elif step is Step.FUTEX_WAKE:
-            memory = _with(memory, self.locations.index(ASLEEP), 0)
+            memory = _with(memory, self.asleep, 0)
         return (
             _with(dones, placed.thread, dones[placed.thread] | placed.bit), registers, memory
         )  # fmt: skip
@@ -288,7 +288,7 @@ class _Machine:
         """Judge an end; True if it is wrong."""
         dones, registers, memory = state
         whole = all(done == (1 << len(t)) - 1 for done, t in zip(dones, self.threads, strict=True))
-        asleep = memory[self.locations.index(ASLEEP)] == 1
+        asleep = memory[self.asleep] == 1
         assert whole or asleep, "the model is stuck"
         known = zip(self.registers, registers, strict=True)
         outcome = Outcome(
