@@ -5,10 +5,12 @@ from tests.proof.programs import (
     dirty_take,
     latch_read,
     latch_write,
+    load,
     peek,
     pop,
     pop_many,
     push,
+    unless,
     wait,
     wake,
 )
@@ -220,3 +222,19 @@ DIRTY_FIRST = Scenario(
     wrong=lambda outcome: _lost_mark(outcome, 1),
     reached=lambda outcome: outcome.memory["seen"] == 1,
 )
+
+DIRTY_SLEEP = Scenario(
+    name="nobody sleeps while a market is marked",
+    memory={"epoch": 1},
+    threads={
+        "marker": (*dirty_mark(1, name="mark"), *wake("wake")),
+        "taker": (
+            load("marks", "nothing"),  # a take that finds nothing; pt_dirty_take, cut short
+            unless("nothing", 0),
+            *wait(0, capacity=2, name="wait"),
+        ),
+    },
+    wrong=lambda outcome: "asleep, and the mark is set" if outcome.asleep else "",
+    reached=lambda outcome: outcome.memory["wake"] == 1,
+)
+"""Not one of the deck: it does not hold (tests/proof/test_ordering.py says how far it matters)."""

@@ -15,6 +15,7 @@ from tests.proof.programs import latch_read, peek
 from tests.proof.scenarios import (
     DIRTY_AGAIN,
     DIRTY_FIRST,
+    DIRTY_SLEEP,
     LATCH,
     RING_BATCH,
     RING_PEEK_COMING,
@@ -250,3 +251,12 @@ def test_the_second_look_at_the_epoch_narrows_the_window_and_does_not_close_it()
     keeps two writers apart is the lock; the epoch stops the next publication for certain.
     """
     assert fails_under(SECOND_LOOK) == TSO
+
+
+def test_a_mark_set_while_its_taker_falls_asleep_waits_for_the_time_out():
+    """The last look before the sleep is at the ring alone, whatever the order of memory.
+
+    It takes a taker that empties the ring between the marker's finding it full and its mark, and
+    costs the length of one sleep; the next update wakes it, too.
+    """
+    assert fails_under(DIRTY_SLEEP) == "SC TSO ARM LAX"

@@ -149,8 +149,8 @@ def test_a_producer_that_never_looks_again_makes_no_progress(spin):
 def test_a_message_that_was_popped_and_not_acted_on_is_lost_with_its_reader(spin):
     """A pop gives the slot back before its caller has the message.
 
-    So no message is handed out twice; and consumers must be able to start from the tables
-    alone, which they do.
+    So no message is handed out twice, and a consumer must be able to start without what its
+    predecessor had in hand (docs/shared-memory.md, what a crash leaves behind).
     """
     search = spin("ring.pml", "-DHANDLE_LATER")
     assert search.errors == 1
