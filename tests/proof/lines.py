@@ -1,4 +1,4 @@
-"""Kills a process at every line of shm/segment.py, roles.py and system.py that an act runs.
+"""Kills a process at every line of the modules that start a system: whatever an act runs there.
 
     python -m tests.proof.lines ACT [PLANT]
 
@@ -19,10 +19,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from shm import roles, segment, system
+from shm import control, leftovers, roles, segment, system
 from shm.codes import Role, StageState
 from shm.control import require_settings
 from shm.errors import PolytrioError, SegmentExists, SegmentMissing
@@ -36,7 +37,7 @@ from tests.proof import planted
 from tests.proof.deaths import Broken, require
 
 DEATHS_MAX = 20_000
-TRACED = {segment.__file__, roles.__file__, system.__file__, planted.__file__}
+TRACED = {module.__file__ for module in (segment, roles, system, leftovers, control, planted)}
 PLAN = SEGMENTS["signals"]
 
 
@@ -116,13 +117,19 @@ class Deaths:
     instance: str
     seen: Counter[str] = field(default_factory=Counter)
 
-    def sweep_temporaries(self, pid: int) -> None:
-        """A death may leave its own nameless work behind, private to this user, never a segment."""
-        for path in SHM_ROOT.glob(f"polytrio-building.{pid}.*"):
+    def temporaries_of(self, pid: int) -> list[Path]:
+        """A death may leave its unfinished work behind, private to this user, never a segment."""
+        left = list(SHM_ROOT.glob(f"{segment.BUILDING}.{pid}.*"))
+        for path in left:
             require(path.stat().st_mode & 0o077 == 0, "a temporary is open to others")
             require(path not in [file.path for file in list_files()], "a temporary is listed")
+        self.seen["left a temporary"] += len(left)
+        return left
+
+    def sweep_temporaries(self, pid: int) -> None:
+        """Remove what the next start would remove, where there is no next start."""
+        for path in self.temporaries_of(pid):
             path.unlink()
-            self.seen["left a temporary"] += 1
 
     def clear(self) -> None:
         """Nothing of the instance remains."""
@@ -285,7 +292,7 @@ def _kill_system(deaths: Deaths, fatal: int, made_before: set[int]) -> bool:
     # Old inodes stay taken while we hold them, so that a new segment cannot get the same number.
     held = [os.open(file.path, os.O_RDONLY) for file in list_files(instance)]
     pid, died = dies(lambda: start(instance, "new") and None, fatal, "line")
-    deaths.sweep_temporaries(pid)
+    left = deaths.temporaries_of(pid)
     visible = deaths.require_whole()
     old = [file.path.stat().st_ino in made_before for file in list_files(instance)]
     require(all(old) or not any(old), "segments of two systems are visible together")
@@ -299,6 +306,7 @@ def _kill_system(deaths: Deaths, fatal: int, made_before: set[int]) -> bool:
     require(stage != "works" or complete, "a stage works in half a system")
     deaths.seen[f"a stage then: {stage}"] += 1
     require(reported(lambda: start(instance, "new")) == "made", "no second start")
+    require(not any(path.exists() for path in left), "the second start left a temporary there")
     require(set(deaths.require_whole()) == set(SEGMENTS), "the second start made half a system")
     settled = reported(lambda: require_settings(Fabric(instance)).engine.cooldown_ms)
     require(settled == COOLDOWN_MS["new"], "the second start left other settings")
@@ -325,6 +333,8 @@ def plant(name: str) -> None:
             segment.create = system.create = planted.create_under_the_final_name
         case "settings-first":
             system.create_all = planted.create_all_settings_first
+        case "keep-leftovers":
+            system.remove_leftovers = lambda: 0
         case "same-epoch":
             roles.take_role = planted.take_role_without_an_epoch
         case _:
@@ -346,6 +356,7 @@ def main(act: str, mistake: str = "") -> None:
         sys.exit(f"BROKEN at step {fatal}: {broken}")
     finally:
         deaths.clear()
+        leftovers.remove_leftovers()
     seconds = round(time.monotonic() - began, 1)
     sys.stdout.write(json.dumps({"deaths": fatal - 1, "seconds": seconds, **deaths.seen}) + "\n")
 

@@ -32,6 +32,7 @@ def create_all_settings_first(settings: Settings) -> Fabric:
     """Stages see the settings, and believe in a system that is not finished."""
     for file in segment.list_files(settings.instance):
         segment.destroy(file)
+    system.remove_leftovers()
     system.create(settings.instance, SEGMENTS["control"])
     fabric = Fabric(settings.instance, Role.SUPERVISOR)
     holder = RoleHolder(fabric.segment("control", writable=True), Role.SUPERVISOR)

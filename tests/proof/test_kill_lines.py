@@ -4,8 +4,8 @@ After each death a fresh process must be able to start, or be refused with an er
 segment is ever visible under its final name before it is whole, settings are never visible before
 the segments, and segments of a dead system are never visible beside new ones.
 
-What a death does leave is an unlinked-by-nobody temporary `polytrio-building.*`: private, never
-listed, never attached, as large as the segment. The counts below show how often.
+What a death may leave is its unfinished work under a temporary name: private, never listed, never
+attached, and removed by the next start.
 """
 
 import json
@@ -73,6 +73,7 @@ def test_a_new_start_over_a_dead_system_killed_at_any_line_is_followed_by_one_th
         ("create", "final-name", "is visible and not whole"),
         ("create-all", "final-name", "is visible and not whole"),
         ("create-all", "settings-first", "settings are out and segments are missing"),
+        ("create-all", "keep-leftovers", "left a temporary there"),
         ("role", "same-epoch", "the epoch went from"),
     ],
 )

@@ -18,7 +18,7 @@ from shm.codes import Role, StageState
 from shm.control import publish_settings, read_settings
 from shm.errors import FencedError
 from shm.fabric import Fabric
-from shm.layout import BOOK, DIRTY_WORDS, ROLE_ROW, SETTINGS_BLOB, SettingsBlob
+from shm.layout import BOOK, DIRTY_WORDS, ROLE_ROW, SETTINGS_BLOB
 from shm.process import start_ticks
 from shm.roles import RoleHolder, RoleLock, RoleTable, health
 from shm.segment import list_files
@@ -115,10 +115,9 @@ def test_settings_killed_at_any_step_of_their_writing_are_the_old_or_the_new_one
     world = control_of(instance, Role.SUPERVISOR)
     publish = Fabric(instance, Role.SUPERVISOR)
     publish_settings(publish, new)
-    text_of_new = publish.read_table("control.settings", SETTINGS_BLOB).read(0)
+    blob = SETTINGS_BLOB.pack(publish.read_table("control.settings", SETTINGS_BLOB).read(0))
     publish_settings(publish, old)
     world.remember()
-    blob = SETTINGS_BLOB.pack(SettingsBlob(9, text_of_new.length, text_of_new.text))
     placed = SEGMENTS["control"].placed["settings"]
     seen = []
     ends = []
