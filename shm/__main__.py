@@ -15,10 +15,11 @@ from rich.console import RenderableType
 from shm import difference, inspector, printed
 from shm.diagnosis import examine, healthy
 from shm.errors import LayoutMismatch, PolytrioError, SegmentError, SegmentMissing
-from shm.readings import Look, Watcher, look
+from shm.readings import Look, look
 from shm.schemas import SectionSchema
 from shm.segment import list_files
 from shm.system import destroy_unused
+from shm.watcher import Watcher
 
 _TAIL_S = 0.02
 """How often `tail` looks: the updates ring holds a tenth of a second of a busy market."""

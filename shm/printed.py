@@ -30,7 +30,7 @@ def make_console() -> Console:
     """Standard output; texts out of segments are never taken for markup. Heeds NO_COLOR."""
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at
+        console.width = 1_000  # a file or a pipe has no edge to wrap at
     return console
 
 

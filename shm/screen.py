@@ -14,7 +14,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Footer, Input, Static
 
 from shm import printed
-from shm.readings import Look, Watcher
+from shm.readings import Look
+from shm.watcher import Watcher
 
 Rows = Mapping[str, tuple[str, ...]]
 """Row key -> cells."""

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 from textual.widgets import DataTable, Input
@@ -288,22 +289,35 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end, so that the program is never held up; its exit code."""
-        try:
+        with suppress(OSError):  # when the other side is closed
             while True:
                 self.seen += os.read(self.leader, 65_536)
-        except OSError:  # the other side is closed
-            os.close(self.leader)
         return self.process.wait(60)
 
 
-def test_on_a_terminal_it_fills_the_screen_and_q_gives_it_back(busy):
-    terminal = Terminal("watch", "--instance", busy)
-    terminal.read_until(b"frame_to_signal")
-    assert b"\x1b[?1049h" in terminal.seen
-    os.write(terminal.leader, b"q")
-    assert terminal.end() == 0
-    assert b"\x1b[?1049l" in terminal.seen
-    assert b"Traceback" not in terminal.seen
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    """Opens terminals; no program survives its test."""
+    with ExitStack() as stack:
+
+        def start(*words: str, **environment: str) -> Terminal:
+            opened = Terminal(*words, **environment)
+            stack.callback(os.close, opened.leader)
+            stack.enter_context(opened.process)
+            stack.callback(opened.process.kill)
+            return opened
+
+        yield start
+
+
+def test_on_a_terminal_it_fills_the_screen_and_q_gives_it_back(busy, terminal):
+    screen = terminal("watch", "--instance", busy)
+    screen.read_until(b"frame_to_signal")
+    assert b"\x1b[?1049h" in screen.seen
+    os.write(screen.leader, b"q")
+    assert screen.end() == 0
+    assert b"\x1b[?1049l" in screen.seen
+    assert b"Traceback" not in screen.seen
 
 
 def colours(seen: bytes) -> bool:
@@ -314,21 +328,19 @@ def colours(seen: bytes) -> bool:
     return any(len(set(rgb)) > 1 for rgb in found)
 
 
-def test_without_colour_if_nobody_wants_it(busy):
+def test_without_colour_if_nobody_wants_it(busy, terminal):
     for environment, wanted in (({}, True), ({"NO_COLOR": "1"}, False)):
-        terminal = Terminal("watch", "--instance", busy, COLORTERM="truecolor", **environment)
-        terminal.read_until(b"frame_to_signal")
-        os.write(terminal.leader, b"q")
-        assert terminal.end() == 0
-        assert colours(terminal.seen) is wanted
+        screen = terminal("watch", "--instance", busy, COLORTERM="truecolor", **environment)
+        screen.read_until(b"frame_to_signal")
+        os.write(screen.leader, b"q")
+        assert screen.end() == 0
+        assert colours(screen.seen) is wanted
 
 
-def test_plain_tables_on_a_terminal_that_wants_no_screen(busy):
+def test_plain_tables_on_a_terminal_that_wants_no_screen(busy, terminal):
     for words, environment in ((["--plain"], {}), ([], {"TERM": "dumb"})):
-        terminal = Terminal(
-            "watch", "--interval", "0.05", "--instance", busy, *words, **environment
-        )
-        terminal.read_until(b"frame_to_signal")
-        terminal.process.send_signal(2)
-        assert terminal.end() == 0
-        assert b"\x1b[?1049h" not in terminal.seen
+        screen = terminal("watch", "--interval", "0.05", "--instance", busy, *words, **environment)
+        screen.read_until(b"frame_to_signal")
+        screen.process.send_signal(2)
+        assert screen.end() == 0
+        assert b"\x1b[?1049h" not in screen.seen

@@ -193,7 +193,7 @@ def test_a_file_of_absurd_size_is_refused_without_reading_it(instance):
 
 
 QUIET = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from click.testing import CliRunner
@@ -17,11 +18,12 @@ from shm.codes import Role
 from shm.errors import SegmentMissing
 from shm.fabric import Fabric
 from shm.layout import SIGNAL, UPDATE
-from shm.readings import OVERFLOW, Watcher, look
+from shm.readings import OVERFLOW, look
 from shm.segment import create, destroy, list_files
 from shm.segments import SEGMENTS, Kind
 from shm.settings import Settings
 from shm.system import create_all, destroy_all
+from shm.watcher import Watcher
 
 QUIET_ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in {"FORCE_COLOR", "NO_COLOR"}}
 
@@ -32,12 +34,21 @@ def run(*words: str):
     return done
 
 
-def program(*words: str, **more) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "shm", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**QUIET_ENVIRONMENT, "PYTHONUNBUFFERED": "1"}, **more,
-    )  # fmt: skip
+@pytest.fixture
+def program() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts `python -m shm ...` as a process of its own; none survives its test."""
+    with ExitStack() as stack:
+
+        def start(*words: str) -> subprocess.Popen:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "shm", *words], env=QUIET_ENVIRONMENT, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start
 
 
 def push(producer, *numbers: int) -> None:
@@ -268,7 +279,7 @@ def test_stats_of_nothing_says_so_with_the_code_of_a_missing_segment(instance):
     assert "nothing runs under this name" in done.stderr
 
 
-def test_watch_without_a_terminal_prints_tables_without_a_single_escape(segments):
+def test_watch_without_a_terminal_prints_tables_without_a_single_escape(segments, program):
     done = program("watch", "--count", "2", "--interval", "0.01", "--instance", segments)
     out, err = done.communicate(timeout=60)
     assert (done.returncode, err) == (0, "")
@@ -276,7 +287,7 @@ def test_watch_without_a_terminal_prints_tables_without_a_single_escape(segments
     assert "\x1b" not in out
 
 
-def test_watch_survives_an_instance_that_is_not_there_yet(instance):
+def test_watch_survives_an_instance_that_is_not_there_yet(instance, program):
     done = program("watch", "--json", "--interval", "0.02", "--instance", instance)
     first = json.loads(done.stdout.readline())
     assert "no segments" in first["missing"]
@@ -327,7 +338,7 @@ def test_tail_shows_the_last_messages_one_object_a_line(segments):
     assert len(run("tail", "signals", "--once", "--instance", segments).output.splitlines()) == 10
 
 
-def test_tail_follows_messages_as_they_come_and_moves_nothing(segments):
+def test_tail_follows_messages_as_they_come_and_moves_nothing(segments, program):
     signals = Fabric(segments, Role.ENGINE).produce("signals", SIGNAL)
     done = program("tail", "signals", "--json", "--instance", segments)
     push(signals, 5)
@@ -414,7 +425,7 @@ def test_a_careless_tail_would_be_caught(segments, lapped):
         assert lapped.producer.poll() is None
 
 
-def test_tail_goes_on_when_the_system_is_made_anew(instance):
+def test_tail_goes_on_when_the_system_is_made_anew(instance, program):
     create_all(Settings(instance=instance))
     done = program("tail", "signals", "--json", "--instance", instance)
     push(Fabric(instance, Role.ENGINE).produce("signals", SIGNAL), 1)
