@@ -13,8 +13,9 @@ import msgspec
 from rich.console import RenderableType
 
 from shm import difference, inspector, printed
-from shm.diagnosis import examine, healthy
+from shm.diagnosis import examine
 from shm.errors import LayoutMismatch, PolytrioError, SegmentError, SegmentMissing
+from shm.findings import healthy
 from shm.readings import Look, look
 from shm.schemas import SectionSchema
 from shm.segment import list_files

@@ -8,16 +8,17 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-
-import msgspec
 
 from shm import backend, holders
 from shm.codes import Role, StageState
-from shm.errors import SegmentError
+from shm.control import read_settings
+from shm.errors import SegmentDamaged, SegmentError
+from shm.fabric import Fabric
+from shm.findings import Finding, Severity, error, note, warning
 from shm.inspector import open_view, wall_time
 from shm.leftovers import leftovers
+from shm.markets import MarketsReader
 from shm.process import boot_id, start_ticks
 from shm.readings import Look, RingReading, RoleReading, lock_path, look
 from shm.roles import HEARTBEAT_LIMIT_NS
@@ -28,39 +29,6 @@ _LOCK = re.compile(rf"{APP}\.(?P<instance>[a-z0-9-]+)\.(?P<role>[a-z0-9_-]+)\.lo
 _START_PATIENCE_MS = 10_000.0
 """A stage that has just been started may be busy importing before its first heartbeat."""
 _KERNELS = ("native.", "kernel.")
-
-
-class Severity(StrEnum):
-    """How much a finding matters."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One line: what is wrong where, why, and what to do."""
-
-    severity: Severity
-    code: str
-    subject: str
-    cause: str
-    remedy: str = ""
-
-
-def error(code: str, subject: str, cause: str, remedy: str) -> Finding:
-    """Something that keeps the system from working, or will."""
-    return Finding(Severity.ERROR, code, subject, cause, remedy)
-
-
-def warning(code: str, subject: str, cause: str, remedy: str) -> Finding:
-    """Something that costs messages or room, or shows that something died."""
-    return Finding(Severity.WARNING, code, subject, cause, remedy)
-
-
-def note(code: str, subject: str, cause: str) -> Finding:
-    """Something worth knowing."""
-    return Finding(Severity.NOTE, code, subject, cause)
 
 
 def examine(instance: str | None = None) -> list[Finding]:
@@ -83,11 +51,6 @@ def examine(instance: str | None = None) -> list[Finding]:
         findings += _instance(name, [file for file in files if file.instance == name])
     order = list(Severity)
     return sorted(findings, key=lambda finding: order.index(finding.severity))
-
-
-def healthy(findings: list[Finding]) -> bool:
-    """Whether there is nothing to be done."""
-    return all(finding.severity is Severity.NOTE for finding in findings)
 
 
 # --- the machine ------------------------------------------------------------------------------
@@ -178,8 +141,9 @@ def _file(file: SegmentFile) -> Iterator[Finding]:
             f"polytrio with layout {header_id} made it, this build has {LAYOUT_ID}",
             f"use the build that made it, or {destroy}",
         )
-    if view.header.segment.rstrip(b"\0") != file.segment.encode():
-        yield error("name-differs", name, f"it holds {view.schema.segment}", destroy)
+    held = view.header.instance.rstrip(b"\0"), view.header.segment.rstrip(b"\0")
+    if held != (file.instance.encode(), file.segment.encode()):
+        yield error("name-differs", name, f"it is a copy of {view.schema.segment}", destroy)
     if view.header.boot_id != boot_id():
         yield error(
             "stale-boot",
@@ -224,6 +188,8 @@ def _instance(instance: str, files: list[SegmentFile]) -> Iterator[Finding]:
             "was interrupted, or somebody removed them",
             "start the system again",
         )
+    if not missing:
+        yield from _records(instance)
     locks = sorted(
         path
         for path in SHM_ROOT.glob(f"{APP}.{instance}.*.lock")
@@ -239,6 +205,19 @@ def _instance(instance: str, files: list[SegmentFile]) -> Iterator[Finding]:
         yield from _role(seen, label, held_by.get(path, []))
     for name, ring in seen.rings.items():
         yield from _ring(f"{instance}.{name}", ring)
+
+
+def _records(instance: str) -> Iterator[Finding]:
+    """The records that carry a checksum of their own, as a stage would read them."""
+    fabric = Fabric(instance)
+    for read in (lambda: read_settings(fabric), lambda: MarketsReader(fabric).read()):
+        try:
+            read()
+        except SegmentDamaged as reason:
+            cause, _, remedy = str(reason).partition(": ")
+            yield error("damaged-record", f"instance {instance}", cause, remedy)
+        except SegmentError:
+            continue  # said about its file
 
 
 def _role(seen: Look, label: str, pids: list[int]) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shm.diagnosis import Finding, Severity
 from shm.difference import Change
+from shm.findings import Finding, Severity
 from shm.inspector import Row
 from shm.readings import Latency, Look, RoleReading, SystemReading
 from shm.schemas import SectionSchema

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,15 +16,21 @@ from click.testing import CliRunner
 from shm import backend, diagnosis, holders, layout, segment
 from shm.__main__ import main
 from shm.codes import Role, StageState
-from shm.diagnosis import Finding, Severity, examine
+from shm.diagnosis import examine
 from shm.errors import LayoutMismatch, SegmentError
-from shm.fabric import Fabric
+from shm.fabric import Fabric, find_section
+from shm.findings import Finding, Severity
+from shm.markets import MarketsWriter
 from shm.roles import RoleHolder, RoleLock
 from shm.segment import list_files
-from shm.segments import LAYOUT_ID, SEGMENTS
+from shm.segments import LATCH_HEAD_BYTES, LAYOUT_ID, SEGMENTS
+from shm.settings import Settings
+from shm.system import create_all
+from tests.engine.factory import ladder
 from tests.shm.foreign import STRANGE_ID, path_of, teahouse, write
 
 KERNEL_CHECK = diagnosis._kernel
+LEFTOVERS = diagnosis.leftovers
 
 TAKE = """
 import mmap, os, signal, sys, time
@@ -38,9 +45,10 @@ time.sleep(60)
 
 
 @pytest.fixture(autouse=True)
-def a_current_kernel(monkeypatch):
-    """Whether this checkout's kernel is built anew is not the subject here."""
+def nothing_but_the_instance(monkeypatch):
+    """What this checkout's kernel is, and what others are making just now, has tests of its own."""
     monkeypatch.setattr(diagnosis, "_kernel", lambda: iter(()))
+    monkeypatch.setattr(diagnosis, "leftovers", lambda: iter(()))
 
 
 @pytest.fixture
@@ -85,12 +93,8 @@ def one(instance: str, code: str) -> Finding:
 
 
 def trouble(instance: str) -> set[str]:
-    """Codes of what makes the instance unhealthy; others' half-made segments do not count."""
-    return {
-        finding.code
-        for finding in examine(instance)
-        if finding.severity is not Severity.NOTE and finding.code != "leftover"
-    }
+    """Codes of what makes the instance unhealthy."""
+    return {f.code for f in examine(instance) if f.severity is not Severity.NOTE}
 
 
 def doctor(*words: str):
@@ -138,7 +142,19 @@ def test_another_version_is_recognised_by_name_and_by_header(instance):
 
 def test_a_segment_under_the_name_of_another_is_recognised(instance):
     write(path_of(instance, "teahouse"), teahouse()).rename(path_of(instance, "books"))
-    assert "it holds teahouse" in one(instance, "name-differs").cause
+    assert "a copy of teahouse" in one(instance, "name-differs").cause
+
+
+def test_a_segment_copied_from_another_instance_is_recognised(instance, segments):
+    image = path_of(segments, "books", LAYOUT_ID).read_bytes()
+    other = f"{instance}-copy"
+    path = path_of(other, "books", LAYOUT_ID)
+    path.touch(mode=0o600)
+    path.write_bytes(image)
+    try:
+        assert "a copy of books" in one(other, "name-differs").cause
+    finally:
+        path.unlink()
 
 
 def spoil(offset: int, value: bytes) -> Callable[[os.PathLike], None]:
@@ -166,6 +182,21 @@ def test_damage_is_named_by_its_kind(segments, damage, cause):
     finding = one(segments, "damaged")
     assert cause in finding.cause
     assert f"destroy --instance {segments}" in finding.remedy
+
+
+def test_settings_and_markets_that_changed_by_themselves_are_recognised(instance):
+    fabric = create_all(Settings(instance=instance))
+    MarketsWriter(Fabric(instance, Role.DESK)).publish(1, ladder([10, 20]))
+    assert not found(instance, "damaged-record")
+    for name, what in (("control.settings", "the settings"), ("markets", "the markets table")):
+        plan, placed = find_section(name)
+        view = fabric.segment(plan.name, writable=True).view
+        # 64 bytes into the second copy, which the first version uses.
+        at = placed.offset + LATCH_HEAD_BYTES + placed.section.payload_bytes + 64
+        view[at] ^= 1
+        assert one(instance, "damaged-record").cause.startswith(what)
+        view[at] ^= 1
+    assert not found(instance, "damaged-record")
 
 
 def test_a_segment_of_an_earlier_boot_is_recognised(instance, monkeypatch):
@@ -202,6 +233,31 @@ def test_a_half_made_set_of_segments_is_recognised(segments):
     assert "incomplete" not in trouble(segments)
     path_of(segments, "signals", LAYOUT_ID).unlink()
     assert "(signals)" in one(segments, "incomplete").cause
+
+
+def test_what_a_killed_maker_left_is_told_from_what_is_being_made(segments, monkeypatch):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    paths = {
+        pid: segment.SHM_ROOT / f"{segment.BUILDING}.{pid}.{secrets.token_hex(8)}"
+        for pid in (dead.pid, os.getpid())
+    }
+    ours = set(paths.values())
+    monkeypatch.setattr(diagnosis, "leftovers", lambda: (x for x in LEFTOVERS() if x.path in ours))
+    for path in ours:
+        path.touch(mode=0o600)
+    try:
+        assert one(segments, "building").severity is Severity.NOTE
+        left = one(segments, "leftover")
+        assert left.subject == paths[dead.pid].name
+        assert "was killed while it made a segment" in left.cause
+        assert "destroy" in left.remedy
+        paths[dead.pid].unlink()
+        os.link(path_of(segments, "books", LAYOUT_ID), paths[dead.pid])
+        assert "after putting it in place" in one(segments, "leftover").cause
+    finally:
+        for path in ours:
+            path.unlink()
 
 
 def test_who_holds_a_lock_is_found_although_the_kernel_lists_no_process_for_it(segments, process):
@@ -391,6 +447,9 @@ def test_a_kernel_of_another_layout_in_this_build_is_recognised(monkeypatch):
 
 
 def test_without_an_instance_every_one_is_examined(segments):
-    subjects = {finding.subject for finding in examine()}
+    def about_it() -> set[str]:
+        return {finding.code for finding in examine() if segments in finding.subject}
+
+    assert about_it() == set()
     path_of(segments, "signals", LAYOUT_ID).unlink()
-    assert {finding.subject for finding in examine()} - subjects == {f"instance {segments}"}
+    assert about_it() == {"incomplete"}
