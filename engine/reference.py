@@ -130,6 +130,8 @@ class PythonCore:
 
     def look(self, row: int) -> bool:
         """Read a market's book; False if its writer was faster every time."""
+        if row not in self._plan.pricer.keys:
+            return True  # of no basket, or of no row at all
         book = self._books.read(row)
         if book is None:
             self._plan.pricer.forget(row)

@@ -21,6 +21,8 @@ from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 FILLS_PER_ORDER = 16
 """An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
 E8_PER_E4 = 10_000
+E14_PER_USD_E6 = 10**8
+"""edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
 KINDS = frozenset(BasketKind) - {BasketKind.NONE}
 LEGS_MIN = 2
 
@@ -138,13 +140,17 @@ def _misshapen(signal: Signal, situation: Situation, _settings: ExecutorSettings
 
 
 def _contradictory(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
-    """Whether the legs are not those of the basket, or the edge is not that of the prices."""
+    """Whether the legs are not the basket's, the edge not the prices', the size beyond the profit.
+
+    Every unit is worth at least its edge at the limit prices, so profit bounds size.
+    """
     count = signal.leg_count
     keys = [situation.markets[row].key for row in signal.leg_market[:count]]
     legs = zip(keys, signal.leg_outcome[:count], signal.leg_side[:count], strict=True)
     return (
         basket_id(signal.kind, legs) != signal.basket
         or _net_edge_e8(signal, situation) != signal.limit_net_e8
+        or signal.limit_net_e8 * signal.size_e6 // E14_PER_USD_E6 > signal.profit_usd_e6
     )
 
 

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from shm import segment
 from shm.segments import SEGMENTS
+
+hypothesis_settings.register_profile("polytrio", deadline=None)  # no test measures time
+hypothesis_settings.load_profile("polytrio")
 
 SHARED = Path(__file__).parents[2] / "shared"
 
