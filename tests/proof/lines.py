@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -118,10 +119,14 @@ class Deaths:
     seen: Counter[str] = field(default_factory=Counter)
 
     def temporaries_of(self, pid: int) -> list[Path]:
-        """A death may leave its unfinished work behind, private to this user, never a segment."""
+        """A death may leave its unfinished work behind, private to this user, never a segment.
+
+        The start of any other system on this machine may remove it at any moment.
+        """
         left = list(SHM_ROOT.glob(f"{segment.BUILDING}.{pid}.*"))
         for path in left:
-            require(path.stat().st_mode & 0o077 == 0, "a temporary is open to others")
+            with suppress(FileNotFoundError):
+                require(path.stat().st_mode & 0o077 == 0, "a temporary is open to others")
             require(path not in [file.path for file in list_files()], "a temporary is listed")
         self.seen["left a temporary"] += len(left)
         return left
@@ -129,7 +134,7 @@ class Deaths:
     def sweep_temporaries(self, pid: int) -> None:
         """Remove what the next start would remove, where there is no next start."""
         for path in self.temporaries_of(pid):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Nothing of the instance remains."""
