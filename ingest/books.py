@@ -149,7 +149,7 @@ class Books:
                     self._take_snapshot(event, applied)
                 case LastTrade():
                     self.tally["events_last_trade"] += 1
-                    self._take_trade(event)
+                    self._take_trade(event, applied)
                 case TickChange():
                     self.tally["events_tick_size"] += 1
                     self._take_tick(event, applied)
@@ -168,6 +168,14 @@ class Books:
             self.tally["unknown_market"] += 1
         return tracked
 
+    def _stranger(self, tracked: Tracked, market: str, applied: Applied) -> bool:
+        """Whether an event under our token names another market: then nothing of it is true."""
+        if market == tracked.facts.condition:
+            return False
+        self.tally["events_refused"] += 1
+        self._lost(tracked, applied)
+        return True
+
     def _lost(self, tracked: Tracked, applied: Applied) -> None:
         _lose(tracked)
         applied.changed[tracked.row] = applied.lost[tracked.row] = tracked
@@ -184,7 +192,9 @@ class Books:
 
     def _take_snapshot(self, event: Snapshot, applied: Applied) -> None:
         tracked = self._find(event.token)
-        if tracked is None or self._older(tracked, event.exchange_ms):
+        if tracked is None or self._stranger(tracked, event.market, applied):
+            return
+        if self._older(tracked, event.exchange_ms):
             return
         bids, asks = event.bids, event.asks
         if event.token == tracked.no:
@@ -225,6 +235,8 @@ class Books:
                 by_market.setdefault(tracked.row, []).append(change)
         for row, changes in by_market.items():
             tracked = self.by_row[row]
+            if self._stranger(tracked, event.market, applied):
+                continue
             if self._older(tracked, event.exchange_ms):
                 continue
             self._settle_hash_before(tracked, event, changes, applied)
@@ -249,9 +261,9 @@ class Books:
             tracked.book.change(exchange_ms, side, price_e4, size_e6)
         return all(levels.get(at, size_e6) == size_e6 for at, size_e6 in mirrored.items())
 
-    def _take_trade(self, event: LastTrade) -> None:
+    def _take_trade(self, event: LastTrade, applied: Applied) -> None:
         tracked = self._find(event.token)
-        if tracked is None:
+        if tracked is None or self._stranger(tracked, event.market, applied):
             return
         no_side = event.token == tracked.no
         tracked.last_trade_e4 = PRICE_ONE_E4 - event.price_e4 if no_side else event.price_e4
@@ -262,7 +274,9 @@ class Books:
 
     def _take_tick(self, event: TickChange, applied: Applied) -> None:
         tracked = self._find(event.token)
-        if tracked is None or tracked.tick_e4 == event.tick_e4:
+        if tracked is None or self._stranger(tracked, event.market, applied):
+            return
+        if tracked.tick_e4 == event.tick_e4:
             return
         tracked.tick_e4 = event.tick_e4
         applied.changed[tracked.row] = tracked

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from ingest.shelf cimport pt_book, pt_scan, pt_shelf, pt_shelf_row, pt_text
+from ingest.shelf cimport pt_book, pt_event, pt_scan, pt_shelf, pt_shelf_row, pt_text
 from shm.native cimport DirtyMarker, HistogramWriter, LatchWriter, RingProducer, Words
 
 
@@ -30,6 +30,7 @@ cdef class Keeper:
     cdef bytes _side_text(self, pt_shelf_row *row, bint bid, bint mirrored, bint ascending)
     cdef _take_slowly(self, bytes frame)
     cdef pt_text _text(self, text)
+    cdef pt_event _taken(self, event)
     cdef _take_changes(self, event)
     cdef _take_snapshot(self, event)
     cdef _take_trade(self, event)

@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from ingest.shelf cimport (
-    PT_COARSE_E4, PT_HASH_CHARS, PT_LAYOUT_ID, PT_LEVEL_TEXT_MAX, PT_LIVE,
+    PT_COARSE_E4, PT_CONDITION_CHARS, PT_HASH_CHARS, PT_LAYOUT_ID, PT_LEVEL_TEXT_MAX, PT_LIVE,
     PT_MARKETS_MAX, PT_SNAPSHOT, PT_TOKEN_CHARS_MAX, PT_TOKEN_NONE, PT_TRADE, PT_UNKNOWN,
     pt_book, pt_change, pt_event, pt_ingest_stats, pt_levels_crossed, pt_levels_free,
     pt_levels_make, pt_levels_words, pt_row_changed, pt_row_lose, pt_row_lost, pt_row_show,
@@ -91,6 +91,9 @@ cdef class Keeper:
         if number >= PT_MARKETS_MAX:
             raise IndexError(number)
         cdef pt_shelf_row *row = &self.shelf.rows[number]
+        facts = hash_facts(market)
+        condition = facts.condition.encode()
+        assert len(condition) == PT_CONDITION_CHARS
         if row.key != 0:
             raise ValueError(f"row {number} has a market already")
         memset(row, 0, sizeof(pt_shelf_row))
@@ -101,7 +104,8 @@ cdef class Keeper:
         row.tick_e4 = market.tick_e4
         row.state = PT_UNKNOWN
         row.texts = 1
-        self.facts[number] = hash_facts(market)
+        self.facts[number] = facts
+        memcpy(row.condition, <const char *>condition, PT_CONDITION_CHARS)
         yes, no = (int.from_bytes(word, "big") for word in (market.yes_token, market.no_token))
         self.tokens[number] = (str(yes).encode(), str(no).encode())
         self._know(number)
@@ -318,8 +322,18 @@ cdef class Keeper:
         self.kept.append(kept)
         return pt_text(<const char *>kept, len(kept))
 
+    cdef pt_event _taken(self, event):
+        """An event as the scanner would have read it, so far with nothing but its market."""
+        cdef pt_event taken
+        memset(&taken, 0, sizeof(taken))
+        taken.market = self._text(event.market)
+        return taken
+
     cdef _take_changes(self, event):
+        cdef pt_event taken = self._taken(event)
         cdef pt_change *change
+        taken.exchange_ms = event.exchange_ms
+        taken.count = len(event.changes)
         for i, one in enumerate(event.changes):
             change = &self.scan.change[i]
             change.token = self._text(one.token)
@@ -327,11 +341,10 @@ cdef class Keeper:
             change.buy = one.side is Side.BUY
             change.price_e4 = one.price_e4
             change.size_e6 = one.size_e6
-        pt_take_changes(self.shelf, self.scan.change, len(event.changes), event.exchange_ms)
+        pt_take_changes(self.shelf, &taken, self.scan.change)
 
     cdef _take_snapshot(self, event):
-        cdef pt_event taken
-        memset(&taken, 0, sizeof(taken))
+        cdef pt_event taken = self._taken(event)
         taken.kind = PT_SNAPSHOT
         taken.exchange_ms = event.exchange_ms
         taken.token = self._text(event.token)
@@ -347,16 +360,17 @@ cdef class Keeper:
         pt_take_snapshot(self.shelf, &taken, self.scan.level)
 
     cdef _take_trade(self, event):
-        cdef pt_event taken
-        memset(&taken, 0, sizeof(taken))
+        cdef pt_event taken = self._taken(event)
         taken.kind = PT_TRADE
         taken.token = self._text(event.token)
         taken.price_e4 = event.price_e4
         pt_take_trade(self.shelf, &taken)
 
     cdef _take_tick(self, event):
-        cdef pt_text token = self._text(event.token)
-        pt_take_tick(self.shelf, &token, event.tick_e4)
+        cdef pt_event taken = self._taken(event)
+        taken.token = self._text(event.token)
+        taken.tick_e4 = event.tick_e4
+        pt_take_tick(self.shelf, &taken)
 
     cdef _take_refusal(self, event):
         cdef uint32_t side

@@ -47,6 +47,7 @@ typedef struct {
 typedef struct {
     enum pt_event_kind kind;
     int64_t exchange_ms;
+    pt_text market;        /* its condition id */
     pt_text token;         /* of a snapshot or trade */
     pt_text hash;          /* of a snapshot; length 0 where there is none */
     int32_t tick_e4;       /* of a snapshot; 0 where the frame has none */
@@ -281,11 +282,11 @@ static inline bool pt_price_changes(pt_reader *in, pt_scan *scan, pt_event *even
 }
 
 static inline bool pt_one_event(pt_reader *in, pt_scan *scan) {
-    pt_text market;
-    if (scan->events == PT_SCAN_EVENTS_MAX || !PT_EXACTLY(in, "{\"market\":\"") ||
-        !pt_plain(in, &market) || !pt_comma(in))
+    if (scan->events == PT_SCAN_EVENTS_MAX)
         return false;
     pt_event *event = &scan->event[scan->events++];
+    if (!PT_EXACTLY(in, "{\"market\":\"") || !pt_plain(in, &event->market) || !pt_comma(in))
+        return false;
     if (PT_EXACTLY(in, "\"price_changes\":["))
         return pt_price_changes(in, scan, event);
     if (!PT_EXACTLY(in, "\"asset_id\":\"") || !pt_plain(in, &event->token) || !pt_comma(in))

@@ -30,19 +30,21 @@ def scan_frame(bytes frame):
 
 
 cdef object _python_event(pt_scan *scan, const pt_event *event):
+    market = _string(event.market)
     if event.kind == PT_CHANGES:
         return Changes(
-            event.exchange_ms,
+            market, event.exchange_ms,
             [_python_change(&scan.change[event.first + i]) for i in range(event.count)],
         )
     token = _string(event.token)
     if event.kind == PT_TRADE:
-        return LastTrade(token, event.exchange_ms, event.price_e4)
+        return LastTrade(market, token, event.exchange_ms, event.price_e4)
     levels = [
         (scan.level[event.first + i].price_e4, scan.level[event.first + i].size_e6)
         for i in range(event.count + event.asks)
     ]
     return Snapshot(
+        market=market,
         token=token,
         exchange_ms=event.exchange_ms,
         hash=_string(event.hash),

@@ -10,6 +10,7 @@
 #include "scan.h"
 #include "tokens.h"
 
+enum { PT_CONDITION_CHARS = 66 }; /* 0x and 64 hexadecimal digits */
 enum pt_book_state { PT_UNKNOWN = 0, PT_LIVE = 1, PT_STALE = 2 };
 enum pt_hash_state { PT_UNCHECKED = 0, PT_MATCHED = 1, PT_DIFFERED = 2 };
 
@@ -36,6 +37,7 @@ typedef struct {
     bool hash_trusted;
     bool group_due; /* frames of one transaction: the last one has to match */
     int64_t group_ms;
+    char condition[PT_CONDITION_CHARS]; /* as events must name their market */
     char group_hash[PT_HASH_CHARS];
     uint32_t texts; /* candidate texts of the last trade's price */
     uint32_t text_length[2];
@@ -99,6 +101,16 @@ static inline uint32_t pt_shelf_find(pt_shelf *shelf, const char *token, uint32_
     return side;
 }
 
+/* Whether an event under our token names another market: then nothing of it is true. */
+static inline bool pt_row_is_strange(pt_shelf *shelf, pt_shelf_row *row, const pt_text *market) {
+    if (market->length == PT_CONDITION_CHARS &&
+        memcmp(market->at, row->condition, PT_CONDITION_CHARS) == 0)
+        return false;
+    pt_add(&shelf->stats->events_refused, 1);
+    pt_row_lost(shelf, row);
+    return true;
+}
+
 /* Whether an event lies before what the book already shows; such are dropped and counted. */
 static inline bool pt_row_is_past(pt_shelf *shelf, const pt_shelf_row *row, int64_t exchange_ms) {
     if (row->state != PT_LIVE || exchange_ms >= row->exchange_ms)
@@ -121,7 +133,8 @@ static inline void pt_take_snapshot(pt_shelf *shelf, const pt_event *event, cons
         return;
     pt_shelf_row *row = &shelf->rows[side / 2];
     bool no_side = side % 2 != 0;
-    if (pt_row_is_past(shelf, row, event->exchange_ms))
+    if (pt_row_is_strange(shelf, row, &event->market) ||
+        pt_row_is_past(shelf, row, event->exchange_ms))
         return;
     if (event->tick_e4 != 0)
         row->tick_e4 = (uint32_t)event->tick_e4;
@@ -229,9 +242,10 @@ static inline void pt_consider_hash(pt_shelf *shelf, pt_shelf_row *row, int64_t 
     }
 }
 
-static inline void pt_take_market(pt_shelf *shelf, pt_shelf_row *row, int64_t exchange_ms,
+static inline void pt_take_market(pt_shelf *shelf, pt_shelf_row *row, const pt_event *event,
                                   const pt_sided *sided, uint32_t count) {
-    if (pt_row_is_past(shelf, row, exchange_ms))
+    int64_t exchange_ms = event->exchange_ms;
+    if (pt_row_is_strange(shelf, row, &event->market) || pt_row_is_past(shelf, row, exchange_ms))
         return;
     pt_settle_group(shelf, row, exchange_ms, sided, count);
     if (row->state == PT_LIVE) {
@@ -249,9 +263,10 @@ static inline void pt_take_market(pt_shelf *shelf, pt_shelf_row *row, int64_t ex
 }
 
 /* The entries of a frame may name several markets: each gets its own, in order of appearance. */
-static inline void pt_take_changes(pt_shelf *shelf, const pt_change *changes, uint32_t count,
-                                   int64_t exchange_ms) {
+static inline void pt_take_changes(pt_shelf *shelf, const pt_event *event,
+                                   const pt_change *changes) {
     pt_sided *all = shelf->all, *mine = shelf->mine;
+    uint32_t count = event->count;
     for (uint32_t i = 0; i < count; i++) {
         all[i].change = &changes[i];
         all[i].side = pt_shelf_find(shelf, changes[i].token.at, changes[i].token.length);
@@ -266,7 +281,7 @@ static inline void pt_take_changes(pt_shelf *shelf, const pt_change *changes, ui
                 all[j].side = PT_TOKEN_NONE;
             }
         }
-        pt_take_market(shelf, &shelf->rows[row], exchange_ms, mine, own);
+        pt_take_market(shelf, &shelf->rows[row], event, mine, own);
     }
 }
 
@@ -306,6 +321,8 @@ static inline void pt_take_trade(pt_shelf *shelf, const pt_event *event) {
     if (side == PT_TOKEN_NONE)
         return;
     pt_shelf_row *row = &shelf->rows[side / 2];
+    if (pt_row_is_strange(shelf, row, &event->market))
+        return;
     row->last_trade_e4 = (uint32_t)(side % 2 ? PT_PRICE_ONE_E4 - event->price_e4 : event->price_e4);
     char texts[2][PT_TRADE_TEXT_MAX + 1] = {{0}};
     uint32_t lengths[2] = {0};
@@ -319,11 +336,14 @@ static inline void pt_take_trade(pt_shelf *shelf, const pt_event *event) {
     memcpy(row->text, texts, sizeof texts);
 }
 
-static inline void pt_take_tick(pt_shelf *shelf, const pt_text *token, uint32_t tick_e4) {
-    uint32_t side = pt_shelf_find(shelf, token->at, token->length);
-    if (side == PT_TOKEN_NONE || shelf->rows[side / 2].tick_e4 == tick_e4)
+static inline void pt_take_tick(pt_shelf *shelf, const pt_event *event) {
+    uint32_t side = pt_shelf_find(shelf, event->token.at, event->token.length);
+    if (side == PT_TOKEN_NONE)
         return;
     pt_shelf_row *row = &shelf->rows[side / 2];
+    uint32_t tick_e4 = (uint32_t)event->tick_e4;
+    if (pt_row_is_strange(shelf, row, &event->market) || row->tick_e4 == tick_e4)
+        return;
     row->tick_e4 = tick_e4;
     pt_row_changed(shelf, row);
     if (!pt_side_on_grid(&row->levels, &row->levels.bid, tick_e4) ||
@@ -354,7 +374,7 @@ static inline void pt_shelf_take(pt_shelf *shelf, const pt_scan *scan) {
         switch (event->kind) {
         case PT_CHANGES:
             pt_add(&shelf->stats->events_price_change, 1);
-            pt_take_changes(shelf, &scan->change[event->first], event->count, event->exchange_ms);
+            pt_take_changes(shelf, event, &scan->change[event->first]);
             break;
         case PT_SNAPSHOT:
             pt_add(&shelf->stats->events_book, 1);

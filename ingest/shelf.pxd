@@ -10,6 +10,7 @@ cdef extern from "shelf.h" nogil:
         PT_PRICE_ONE_E4
         PT_COARSE_E4
         PT_HASH_CHARS
+        PT_CONDITION_CHARS
         PT_TOKEN_CHARS_MAX
         PT_TOKEN_NONE
         PT_LIVE
@@ -43,7 +44,7 @@ cdef extern from "shelf.h" nogil:
     ctypedef struct pt_event:
         int kind
         int64_t exchange_ms
-        pt_text token, hash, last_trade
+        pt_text market, token, hash, last_trade
         int32_t tick_e4, price_e4
         bint has_last_trade
         uint32_t first, count, asks
@@ -67,6 +68,7 @@ cdef extern from "shelf.h" nogil:
         int64_t exchange_ms, group_ms
         uint32_t state, tick_e4, last_trade_e4, hash_state, texts
         bint hash_trusted, group_due, changed, lost, refreshed
+        char *condition
         char *group_hash
         uint32_t *text_length
         char (*text)[12]
@@ -95,9 +97,9 @@ cdef extern from "shelf.h" nogil:
     void pt_row_lose(pt_shelf_row *)
     void pt_row_lost(pt_shelf *, pt_shelf_row *)
     void pt_take_snapshot(pt_shelf *, const pt_event *, const pt_level *)
-    void pt_take_changes(pt_shelf *, const pt_change *, uint32_t, int64_t)
+    void pt_take_changes(pt_shelf *, const pt_event *, const pt_change *)
     void pt_take_trade(pt_shelf *, const pt_event *)
-    void pt_take_tick(pt_shelf *, const pt_text *, uint32_t)
+    void pt_take_tick(pt_shelf *, const pt_event *)
     void pt_row_show(const pt_shelf_row *, uint64_t, pt_book *)
     enum:
         PT_LEVEL_TEXT_MAX

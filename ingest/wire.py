@@ -45,6 +45,7 @@ class Refusal(StrEnum):
 class Snapshot:
     """`book`: the whole book of one token. Levels are (price_e4, size_e6), in wire order."""
 
+    market: str
     token: str
     exchange_ms: int
     hash: str
@@ -70,6 +71,7 @@ class Change:
 class Changes:
     """`price_change`: levels that changed together."""
 
+    market: str
     exchange_ms: int
     changes: list[Change]
 
@@ -78,6 +80,7 @@ class Changes:
 class LastTrade:
     """`last_trade_price`."""
 
+    market: str
     token: str
     exchange_ms: int
     price_e4: int
@@ -87,6 +90,7 @@ class LastTrade:
 class TickChange:
     """`tick_size_change`; ticks only get finer."""
 
+    market: str
     token: str
     exchange_ms: int
     tick_e4: int
@@ -117,6 +121,7 @@ class _Level(msgspec.Struct):
 
 
 class _Book(msgspec.Struct, tag_field="event_type", tag="book"):
+    market: str
     asset_id: str
     timestamp: str
     bids: list[_Level]
@@ -135,17 +140,20 @@ class _PriceChange(msgspec.Struct):
 
 
 class _PriceChanges(msgspec.Struct, tag_field="event_type", tag="price_change"):
+    market: str
     timestamp: str
     price_changes: list[_PriceChange]
 
 
 class _LastTrade(msgspec.Struct, tag_field="event_type", tag="last_trade_price"):
+    market: str
     asset_id: str
     timestamp: str
     price: str
 
 
 class _TickChange(msgspec.Struct, tag_field="event_type", tag="tick_size_change"):
+    market: str
     asset_id: str
     timestamp: str
     new_tick_size: str
@@ -226,13 +234,11 @@ def _in_our_units(event: _Known) -> Event:
             case _Book():
                 return _snapshot(event)
             case _LastTrade():
-                return LastTrade(
-                    event.asset_id, _millis(event.timestamp), parse_price_e4(event.price)
-                )
+                millis, price_e4 = _millis(event.timestamp), parse_price_e4(event.price)
+                return LastTrade(event.market, event.asset_id, millis, price_e4)
             case _TickChange():
-                return TickChange(
-                    event.asset_id, _millis(event.timestamp), _tick(event.new_tick_size)
-                )
+                millis, tick_e4 = _millis(event.timestamp), _tick(event.new_tick_size)
+                return TickChange(event.market, event.asset_id, millis, tick_e4)
     except UnitError as error:
         return Refused(Refusal.NUMBER, str(error), _tokens_of(event))
 
@@ -260,7 +266,7 @@ def _changes(event: _PriceChanges) -> Event:
                 _book_hash(change.hash),
             )
         )
-    return Changes(_millis(event.timestamp), changes)
+    return Changes(event.market, _millis(event.timestamp), changes)
 
 
 def _snapshot(event: _Book) -> Event:
@@ -270,6 +276,7 @@ def _snapshot(event: _Book) -> Event:
     if last_trade and not (last_trade.isascii() and len(last_trade) <= LAST_TRADE_CHARS_MAX):
         raise UnitError(f"not a price: {last_trade[:40]!r}")
     return Snapshot(
+        market=event.market,
         token=event.asset_id,
         exchange_ms=_millis(event.timestamp),
         hash=_book_hash(event.hash),

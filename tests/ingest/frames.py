@@ -1,7 +1,8 @@
 """Market channel frames for tests: in the venue's two spellings, random, and slightly wrong."""
 
 import random
-from hashlib import sha1
+from functools import cache
+from hashlib import sha1, sha256
 
 SPACED, COMPACT = ", ", ","
 
@@ -9,6 +10,19 @@ SPACED, COMPACT = ", ", ","
 def token_of(number: int) -> str:
     """A token id as long as real ones."""
     return str(int.from_bytes(sha1(f"token {number}".encode()).digest() * 2, "big") >> 64)
+
+
+def condition_of(row: int) -> bytes:
+    """Condition id of the market whose tokens are `token_of(2 * row)` and the one behind it."""
+    return sha256(b"%d" % row).digest()
+
+
+@cache
+def market_of(token: str) -> str:
+    """What a frame about a token has to name as its market; some other one for strangers."""
+    rows = {token_of(number): number // 2 for number in range(64)}
+    condition = condition_of(rows[token]) if token in rows else sha256(token.encode()).digest()
+    return "0x" + condition.hex()
 
 
 def hash_of(seed: object) -> str:
@@ -22,7 +36,7 @@ def levels(side: list[tuple[str, str]], comma: str) -> str:
 def dump_book(token: str, at: int, bids, asks, *, hash_text: str, tick: str, last: str) -> str:
     """A book of the first dump, compact."""
     return (
-        f'{{"market":"0x{hash_of(token)}","asset_id":"{token}","timestamp":"{at}",'
+        f'{{"market":"{market_of(token)}","asset_id":"{token}","timestamp":"{at}",'
         f'"hash":"{hash_text}","bids":[{levels(bids, COMPACT)}],"asks":[{levels(asks, COMPACT)}],'
         f'"tick_size":"{tick}","event_type":"book","last_trade_price":"{last}"}}'
     )
@@ -31,7 +45,7 @@ def dump_book(token: str, at: int, bids, asks, *, hash_text: str, tick: str, las
 def later_book(token: str, at: int, bids, asks, *, hash_text: str) -> str:
     """A book after a trade, with spaces."""
     return (
-        f'{{"market":"0x{hash_of(token)}", "asset_id":"{token}", "bids":[{levels(bids, SPACED)}], '
+        f'{{"market":"{market_of(token)}", "asset_id":"{token}", "bids":[{levels(bids, SPACED)}], '
         f'"asks":[{levels(asks, SPACED)}], "hash":"{hash_text}", "timestamp":"{at}", '
         '"event_type":"book"}'
     )
@@ -44,16 +58,17 @@ def change(token: str, side: str, price: str, size: str, hash_text: str) -> str:
     )
 
 
-def price_change(market: str, at: int, entries: list[str]) -> str:
+def price_change(token: str, at: int, entries: list[str]) -> str:
+    """Entries of the market that a token belongs to."""
     return (
-        f'{{"market":"0x{hash_of(market)}", "price_changes":[{SPACED.join(entries)}], '
+        f'{{"market":"{market_of(token)}", "price_changes":[{SPACED.join(entries)}], '
         f'"timestamp":"{at}", "event_type":"price_change"}}'
     )
 
 
 def trade(token: str, at: int, price: str) -> str:
     return (
-        f'{{"market":"0x{hash_of(token)}", "asset_id":"{token}", "price":"{price}", '
+        f'{{"market":"{market_of(token)}", "asset_id":"{token}", "price":"{price}", '
         f'"size":"18.518517", "fee_rate_bps":"0", "side":"BUY", "timestamp":"{at}", '
         f'"event_type":"last_trade_price", "transaction_hash":"0x{hash_of(at)}"}}'
     )
@@ -61,7 +76,7 @@ def trade(token: str, at: int, price: str) -> str:
 
 def tick_change(token: str, at: int, tick: str) -> str:
     return (
-        f'{{"market":"0x{hash_of(token)}", "asset_id":"{token}", "old_tick_size":"0.01", '
+        f'{{"market":"{market_of(token)}", "asset_id":"{token}", "old_tick_size":"0.01", '
         f'"new_tick_size":"{tick}", "timestamp":"{at}", "event_type":"tick_size_change"}}'
     )
 
@@ -112,6 +127,14 @@ class Stream:
         at = self._at + self.random.choice((0, 0, 0, 1, 5, -3 if self._wrong else 0))
         self._at = max(self._at, at)
         token = self.random.choice((yes, no))
+        text = self.event_of(roll, (yes, no), token, at)
+        if self.random.random() < self._wrong * 0.05:
+            stranger = self.random.choice(self.pairs)[0]
+            text = text.replace(market_of(yes), market_of(stranger), 1)
+        return text
+
+    def event_of(self, roll: float, pair: tuple[str, str], token: str, at: int) -> str:
+        yes, no = pair
         if roll < 0.7:
             return price_change(yes, at, self.entries(yes, no))
         if roll < 0.8:
@@ -126,12 +149,12 @@ class Stream:
         return tick_change(token, at, self.random.choice(("0.01", "0.001")))
 
     def entries(self, yes: str, no: str) -> list[str]:
-        """Mirrored pairs, now and then of several markets, one side only, or contradicting."""
+        """Mirrored pairs, some one side only; wrong ones contradict, or are another market's."""
         entries = []
         for _ in range(self.random.choice((1, 1, 1, 1, 2, 5))):
             price, size, hash_text = self.price(), self.size(), self.hash_text()
             side, other = self.random.choice((("BUY", "SELL"), ("SELL", "BUY")))
-            if self.random.random() < 0.1:
+            if self.random.random() < self._wrong * 0.2:
                 yes, no = self.random.choice(self.pairs)
             entries.append(change(yes, side, price, size, hash_text))
             if self.random.random() < 0.9:

@@ -116,6 +116,24 @@ def test_what_cannot_be_read_loses_the_markets_it_was_about_and_no_others():
     assert books.tally["events_refused"] == 1
 
 
+def test_an_event_under_our_token_that_names_another_market_is_refused_and_loses_the_book():
+    tick = {"event_type": "tick_size_change", "market": "0xaa", "asset_id": "7",
+            "timestamp": "200", "new_tick_size": "0.0001"}  # fmt: skip
+    trade = {"event_type": "last_trade_price", "market": "0xaa", "asset_id": "7",
+             "timestamp": "200", "price": "0.5"}  # fmt: skip
+    for event in (snapshot("7", [(50, 1)], []), changes(("7", "BUY", 50, 2)), tick, trade):
+        books = books_of(tracked(0), tracked(1, yes="17", no="18"))
+        apply(books, snapshot("7", [(40, 1)], [], at=200), snapshot("17", [(40, 1)], []))
+        applied = apply(books, event | {"market": "0xAA"})
+        assert list(applied.lost) == list(applied.changed) == [0]
+        assert books.tally["events_refused"] == 1
+        book = books.by_row[0].book
+        assert book.state is BookState.STALE
+        assert book.best_bids() == [(40, 1_000_000)]
+        assert (books.by_row[0].tick_e4, books.by_row[0].last_trade_e4) == (10, 0)
+        assert books.by_row[1].book.state is BookState.LIVE
+
+
 def test_older_events_are_dropped_and_counted():
     books = books_of(tracked())
     apply(books, snapshot("7", [(40, 1)], [], at=100))
@@ -157,8 +175,8 @@ def test_a_removed_market_is_no_longer_known():
 def test_a_finer_tick_is_taken_and_levels_off_it_lose_the_book():
     books = books_of(tracked(tick_e4=100))
     apply(books, snapshot("7", [(400, 1)], []))
-    tick = {"event_type": "tick_size_change", "asset_id": "7", "timestamp": "300",
-            "old_tick_size": "0.01", "new_tick_size": "0.001"}  # fmt: skip
+    tick = {"event_type": "tick_size_change", "market": "0xaa", "asset_id": "7",
+            "timestamp": "300", "old_tick_size": "0.01", "new_tick_size": "0.001"}  # fmt: skip
     applied = apply(books, tick)
     assert books.by_row[0].tick_e4 == 10
     assert not applied.lost

@@ -268,10 +268,10 @@ def test_the_compiled_listener_gives_frames_to_the_keeper_and_the_rest_to_the_ru
         await socket.recv()
         await socket.send(BOOK_FRAME)
         entry = frames.change(token_of(0), "BUY", "0.41", "3", "")
-        whole = frames.price_change("m", 6, [entry])
+        whole = frames.price_change(token_of(0), 6, [entry])
         await socket.send([whole[:50], whole[50:90], whole[90:]])
         await socket.send("PONG")
-        await socket.send(frames.price_change("m", 7, [entry.replace("0.41", "0.42")]))
+        await socket.send(frames.price_change(token_of(0), 7, [entry.replace("0.41", "0.42")]))
         await socket.wait_closed()
 
     async def act(owner, connection, task):

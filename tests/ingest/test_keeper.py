@@ -1,7 +1,5 @@
 """The two keepers: what the compiled one publishes is, byte for byte, what the plain one does."""
 
-import hashlib
-
 import pytest
 
 from ingest.keeper import PythonKeeper, make_keeper
@@ -18,7 +16,7 @@ EPOCH = 3
 
 
 def market(row: int, *, tick_e4: int = 10) -> Market:
-    condition = hashlib.sha256(b"%d" % row).digest()
+    condition = frames.condition_of(row)
     return Market(
         key=int.from_bytes(condition[:8], "big"), lower_usd_e6=0, upper_usd_e6=1, expiry_ms=0,
         min_size_e6=5_000_000, fingerprint=1, condition=condition,
@@ -116,6 +114,29 @@ def test_recorded_traffic_leads_to_the_same_books_with_matching_hashes(worlds, s
     assert compiled.look()[0][0][0].state == BookState.LIVE
 
 
+@pytest.mark.parametrize("comma", [", ", " , "])
+def test_another_markets_data_under_our_token_lose_the_book_whoever_reads_them(worlds, comma):
+    """Once in the spelling that the scanner reads, once in one that is left to the decoder."""
+    plain, compiled = worlds([market(0), market(1)])
+    ours, token = frames.market_of(token_of(0)), token_of(0)
+    book = frames.later_book(token, 1, [("0.4", "1")], [], hash_text="")
+    entry = frames.change(token, "BUY", "0.5", "7", "")
+    sent = [book, frames.price_change(token, 2, [entry]), frames.trade(token, 2, "0.5"),
+            frames.tick_change(token, 2, "0.01")]  # fmt: skip
+    refused = 0
+    for text in sent:
+        for other in (frames.market_of(token_of(2)), ours.upper(), ours[:-1], ours + "0", ""):
+            require_same(plain, compiled, book.encode(), 1)
+            wrong = text.replace(ours, other).replace(", ", comma)
+            require_same(plain, compiled, wrong.encode(), 2)
+            books, _, _, counters = compiled.look()
+            shown, refused = books[0][0], refused + 1
+            assert shown.state == BookState.STALE
+            assert (shown.bid_price_e4[0], shown.tick_e4, shown.last_trade_e4) == (4_000, 10, 0)
+            assert counters.events_refused == refused
+            plain.look()
+
+
 def test_a_lost_connection_and_a_market_that_goes_are_shown_alike(worlds):
     plain, compiled = worlds([market(row) for row in range(3)])
     stream = Stream(5, wrong=0.0)
@@ -145,7 +166,7 @@ def test_a_full_ring_marks_markets_dirty_and_keeps_their_newest_books(worlds):
         book = frames.later_book(token_of(0), 1, [], [], hash_text="").encode()
         world.keeper.take(book, 1)
         for _ in range(1_100):
-            world.keeper.take(frames.price_change("m", 2, [entry]).encode(), 2)
+            world.keeper.take(frames.price_change(token_of(0), 2, [entry]).encode(), 2)
     expected, found = plain.look(), compiled.look()
     assert found == expected
     assert found[2] == [0]

@@ -48,6 +48,7 @@ def frame(value: object) -> bytes:
 
 def test_a_book_is_decoded_from_an_object_and_from_an_array():
     snapshot = Snapshot(
+        market="0xaa",
         token="7",
         exchange_ms=1786387645775,
         hash="57cc" * 10,
@@ -71,6 +72,7 @@ def test_a_mid_stream_book_has_neither_tick_nor_last_trade():
 def test_level_changes_keep_their_order_side_and_absolute_size():
     assert decode(frame(CHANGE)) == [
         Changes(
+            "0xaa",
             1786387666174,
             [
                 Change("7", Side.SELL, 4900, 636_000_000, "5c" * 20),
@@ -81,11 +83,12 @@ def test_level_changes_keep_their_order_side_and_absolute_size():
 
 
 def test_trades_and_tick_changes_are_decoded():
-    trade = {"event_type": "last_trade_price", "asset_id": "7", "timestamp": "5", "price": "0.51"}
-    tick = {"event_type": "tick_size_change", "asset_id": "7", "timestamp": "6",
+    trade = {"event_type": "last_trade_price", "market": "0xaa", "asset_id": "7",
+             "timestamp": "5", "price": "0.51"}  # fmt: skip
+    tick = {"event_type": "tick_size_change", "market": "0xaa", "asset_id": "7", "timestamp": "6",
             "old_tick_size": "0.01", "new_tick_size": "0.001"}  # fmt: skip
-    assert decode(frame(trade)) == [LastTrade("7", 5, 5100)]
-    assert decode(frame(tick)) == [TickChange("7", 6, 10)]
+    assert decode(frame(trade)) == [LastTrade("0xaa", "7", 5, 5100)]
+    assert decode(frame(tick)) == [TickChange("0xaa", "7", 6, 10)]
 
 
 def test_unknown_events_and_keys_are_ignored_and_their_neighbours_used():
