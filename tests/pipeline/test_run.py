@@ -73,7 +73,7 @@ def test_a_run_trades_and_its_books_are_the_exchanges(run, instance):
     for stage in ("ingest", "engine", "executor"):
         assert summary["restarts"][stage] == 0
         assert summary["gc_collections"][stage] == 0
-        assert 0 < summary["rss_mb"][stage] < 60
+        assert 0 < summary["rss_mb"][stage] < 50
     assert not list(segment.list_files(instance)), "segments were left behind"
 
 
