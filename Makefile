@@ -39,7 +39,7 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python tests/bench/hop.py $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
