@@ -85,6 +85,32 @@ def serve(instance: str) -> None:
 
 
 @main.command()
+@_config
+@click.option("--instance", help="Which running system; default: the one of the settings.")
+@click.option("--discover", is_flag=True, help="Ask the venue afresh instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_known_errors
+def markets(config: Path | None, instance: str | None, discover: bool, as_json: bool) -> None:
+    """Ladders that are traded, markets that are not and why, and families whose rules differ."""
+    import msgspec  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import markets as view  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    settings = load(config, dict(os.environ))
+    instance = instance or settings.instance
+    if discover:
+        picture = view.fresh(view.settings_of(instance) or settings)
+    else:
+        picture = view.running(instance)
+    if as_json:
+        click.echo(msgspec.json.encode(picture))
+    else:
+        view.show(picture, Console())
+
+
+@main.command()
 @click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
 @click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")

@@ -1,211 +1,191 @@
-"""Finds the ladders to trade and publishes them as a generation of the markets table.
+"""Keeps the markets table up to date: new ladders in, expired ones out at once, nothing else moved.
 
-For each coin and coming expiry two events are fetched by their slugs, and each market's trading
-facts from the CLOB. A generation is published only when something changed; if the venue cannot be
-reached the last one stays.
+Two clocks tick here. One asks the venue every minute (and at once after an expiry) and publishes a
+new generation if something changed. The other only looks at the time: a market is retired in the
+moment it expires, whatever the venue answers or whether it answers at all, and a row is freed when
+its grace is over. What the venue fails to say changes nothing: a market goes when it is refused or
+expired, or when it was absent from several complete answers in a row.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import aiohttp
-import msgspec
-
-from desk.calendar import COIN_NAMES, Expiry, coming_expiries, event_slugs
-from desk.gamma import ClobMarket, GammaEvent, GammaMarket, decode_clob_market, decode_events
-from desk.ladders import Refusal, read_market
-from desk.rows import arrange
+from desk.crawler import Crawler, Found, HttpVenue, Unreachable, open_session
+from desk.families import Unpaired, groups_of, in_words, unpaired
+from desk.findings import Findings, write_findings
+from desk.ladders import Refused
+from desk.rows import Tenancy
 from shm.codes import MarketState
-from shm.errors import ConfigError
 from shm.fabric import Fabric
 from shm.layout import DESK_STATS, Market
 from shm.markets import MarketsReader, MarketsWriter
 from shm.settings import Settings
 
-REQUESTS_AT_ONCE = 8
-REQUEST_TIMEOUT_S = 10.0
-REPLY_BYTES_MAX = 32 * 2**20
 RETRY_S = 1.0
-USER_AGENT = "polytrio"
-_OK = 200
+TICK_S = 0.1
+ABSENT_ROUNDS = 3
+"""A market that is missing from an answer may be missing by mistake; not from this many."""
 _log = logging.getLogger("desk.discovery")
 
 
-class Unreachable(Exception):
-    """The venue did not give a usable answer; the message says which request and what."""
-
-
-@dataclass(slots=True)
-class Found:
-    """What a round of discovery saw."""
-
-    markets: list[Market] = field(default_factory=list)
-    events: int = 0
-    refused: Counter[Refusal] = field(default_factory=Counter)
-    unpaired: int = 0
-    """Markets whose settlement rule cannot be read."""
-
-
-class Crawler:
-    """Fetches events and market facts over one HTTP session."""
-
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
-        self._session = session
-        self._gamma = settings.venues.gamma_url
-        self._clob = settings.venues.clob_url
-        self._gate = asyncio.Semaphore(REQUESTS_AT_ONCE)
-        unknown = set(settings.desk.coins) - COIN_NAMES.keys()
-        if unknown:
-            raise ConfigError(
-                f"desk.coins: {', '.join(sorted(unknown))} has no daily ladders; "
-                f"known: {', '.join(COIN_NAMES)}"
-            )
-        self._coins = settings.desk.coins
-        self._days = settings.desk.days
-
-    async def crawl(self, now: datetime) -> Found:
-        """One round; raises `Unreachable`."""
-        found = Found()
-        expiries = coming_expiries(now, self._days)
-        ladders = [(coin, expiry) for coin in self._coins for expiry in expiries]
-        parts = await asyncio.gather(*(self._ladder(coin, expiry) for coin, expiry in ladders))
-        for part in parts:
-            found.events += part.events
-            found.markets += part.markets
-            found.refused += part.refused
-            found.unpaired += part.unpaired
-        return found
-
-    async def _ladder(self, coin: str, expiry: Expiry) -> Found:
-        found = Found()
-        for slug in event_slugs(coin, expiry):
-            for event in await self._events(slug):
-                if _ends_ms(event) == expiry.at_ms:
-                    found.events += 1
-                    await self._read_event(event, coin, expiry, found)
-        return found
-
-    async def _read_event(self, event: GammaEvent, coin: str, expiry: Expiry, found: Found) -> None:
-        tradable = [market for market in event.markets if market.conditionId]
-        facts = await asyncio.gather(*(self._clob_market(market) for market in tradable))
-        for market, clob in zip(tradable, facts, strict=True):
-            if clob is None:
-                found.refused[Refusal.NOT_TRADABLE] += 1
-                continue
-            read = read_market(market, clob, coin, expiry.at_ms, event.endDate)
-            if isinstance(read, Refusal):
-                found.refused[read] += 1
-                _log.info("%s: %s", market.slug, read.value)
-            else:
-                found.markets.append(read)
-                found.unpaired += read.fingerprint == read.key
-
-    async def _events(self, slug: str) -> list[GammaEvent]:
-        body = await self._get(f"{self._gamma}/events?slug={slug}")
-        try:
-            return decode_events(body or b"[]")
-        except msgspec.DecodeError as error:
-            raise Unreachable(f"events of {slug}: {error}") from None
-
-    async def _clob_market(self, market: GammaMarket) -> ClobMarket | None:
-        """Trading facts; None if the CLOB does not know the market (yet)."""
-        body = await self._get(f"{self._clob}/clob-markets/{market.conditionId}")
-        if body is None:
-            return None
-        try:
-            return decode_clob_market(body)
-        except msgspec.DecodeError as error:
-            raise Unreachable(f"facts of {market.slug}: {error}") from None
-
-    async def _get(self, url: str) -> bytes | None:
-        """Body, or None for 404."""
-        try:
-            async with self._gate, self._session.get(url, allow_redirects=False) as reply:
-                if reply.status == 404:
-                    return None
-                if reply.status != _OK:
-                    raise Unreachable(f"{url}: HTTP {reply.status}")
-                body = b""
-                async for chunk in reply.content.iter_any():
-                    body += chunk
-                    if len(body) > REPLY_BYTES_MAX:
-                        raise Unreachable(f"{url}: more than {REPLY_BYTES_MAX} bytes")
-                return body
-        except TimeoutError:
-            raise Unreachable(f"{url}: no answer within {REQUEST_TIMEOUT_S:.0f} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"{url}: {error}") from None
-
-
-def _ends_ms(event: GammaEvent) -> int | None:
-    try:
-        return int(datetime.fromisoformat(event.endDate).timestamp() * 1000)
-    except ValueError:
-        return None
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
 
 
 class Discovery:
-    """Crawls on a timer and keeps the markets table up to date. Needs the desk's role."""
+    """Needs the desk's role."""
 
-    def __init__(self, fabric: Fabric, settings: Settings) -> None:
+    def __init__(
+        self, fabric: Fabric, settings: Settings, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._writer = MarketsWriter(fabric)
         self._counters = fabric.counters("stats-desk.counters", DESK_STATS, write=True)
         self._generation, rows = MarketsReader(fabric).read()
-        self._rows: Sequence[Market] = rows
+        self._tenancy = Tenancy(rows, self._now_ms(), settings.desk.row_grace_s * 1000)
+        self._published = _comparable(rows)
+        self._absent: Counter[int] = Counter()
+        """By key: in how many rounds a market was missing that had been there."""
+        self._look_again = asyncio.Event()
+        self._said: set[str] = set()
         self.trouble: str | None = "not asked yet"
-        """Why the last round failed; None if it succeeded."""
+        """Why the last round failed, wholly or in part; None if it did not."""
+        self.refused: list[Refused] = []
+        """What the last round left out."""
+        self.unpaired: list[Unpaired] = []
+        """Ladders whose two families settle by different rules."""
+
+    def _now_ms(self) -> int:
+        return int(self._clock().timestamp() * 1000)
 
     async def run(self) -> None:
-        """Crawl until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-        headers = {"User-Agent": USER_AGENT}
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-            crawler = Crawler(session, self._settings)
-            while True:
-                await self._round(crawler)
-                wait_s = RETRY_S if self.trouble else self._settings.desk.discover_every_s
-                await asyncio.sleep(wait_s)
+        """Keep the table up to date until cancelled."""
+        async with open_session() as session:
+            crawler = Crawler(HttpVenue(session), self._settings)
+            clocks = [
+                asyncio.ensure_future(one) for one in (self._ask_forever(crawler), self._tick_on())
+            ]
+            try:
+                await asyncio.gather(*clocks)
+            finally:
+                for one in clocks:
+                    one.cancel()
 
-    async def _round(self, crawler: Crawler) -> None:
-        try:
-            found = await crawler.crawl(datetime.now(UTC))
-        except Unreachable as error:
-            if self.trouble != str(error):
-                _log.warning("%s; trying again every %.0f s", error, RETRY_S)
-            self.trouble = str(error)
-            self._counters.add("discovery_errors")
+    async def _ask_forever(self, crawler: Crawler) -> None:
+        while True:
+            self._look_again.clear()
+            await self.round(crawler)
+            wait_s = RETRY_S if self.trouble else self._settings.desk.discover_every_s
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_again.wait(), wait_s)
+
+    async def _tick_on(self) -> None:
+        while True:
+            self.tick()
+            await asyncio.sleep(TICK_S)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Retire what has expired, free what has stood long enough."""
+        now_ms = self._now_ms()
+        if not self._tenancy.due(now_ms):
             return
-        self.trouble = None
+        active = self._active()
+        living = [market for market in active if market.expiry_ms > now_ms]
+        self.publish(living)
+        if len(living) < len(active):
+            self._look_again.set()
+
+    def _active(self) -> list[Market]:
+        return [row for row in self._tenancy.rows if row.state == MarketState.ACTIVE]
+
+    # --- the venue's word -------------------------------------------------------------------------
+
+    async def round(self, crawler: Crawler) -> None:
+        """Ask once and publish what changed."""
+        try:
+            found = await crawler.crawl(self._clock())
+        except Unreachable as error:
+            self._complain(str(error))
+            return
+        self._complain(found.troubles[0] if found.troubles else None)
         self._counters.add("discoveries")
         self._counters.set("events_read", found.events)
-        self._counters.set("markets_refused", found.refused.total())
-        self._counters.set("families_unpaired", found.unpaired)
-        self.publish(found.markets)
+        self._counters.set("markets_refused", len(found.refused))
+        self.refused = found.refused
+        groups = groups_of(found.facts)
+        self.unpaired = unpaired(groups)
+        self._counters.set("families_unpaired", len(self.unpaired))
+        self._tell(found)
+        self.publish(self._wanted(found))
+        findings = Findings.of(self._generation, self._now_ms(), self.trouble, found, groups)
+        write_findings(self._settings.var_path, findings)
+
+    def _complain(self, trouble: str | None) -> None:
+        if trouble is not None:
+            self._counters.add("discovery_errors")
+            if trouble != self.trouble:
+                _log.warning("%s; trying again every %.0f s", trouble, RETRY_S)
+        self.trouble = trouble
+
+    def _tell(self, found: Found) -> None:
+        """Log each refusal and mismatch once."""
+        said = {
+            f"{one.slug}: {one.reason.value}{one.detail and f' ({one.detail})'}"
+            for one in found.refused
+        }
+        said |= {in_words(one) for one in self.unpaired}
+        for line in sorted(said - self._said):
+            _log.info("%s", line)
+        self._said = said
+
+    def _wanted(self, found: Found) -> list[Market]:
+        """What was found, and what is kept although it was not."""
+        now_ms = self._now_ms()
+        wanted = {m.key: m for m in found.markets if m.expiry_ms > now_ms}
+        refused = {one.condition.lower() for one in found.refused}
+        absent: Counter[int] = Counter()
+        for market in self._active():
+            if market.key in wanted or market.expiry_ms <= now_ms:
+                continue
+            if "0x" + market.condition.hex() in refused:
+                continue
+            rounds = self._absent[market.key] + (market.group not in found.unseen)
+            if rounds < ABSENT_ROUNDS:
+                wanted[market.key] = market
+                absent[market.key] = rounds
+        self._absent = absent
+        return list(wanted.values())
+
+    # --- publication ----------------------------------------------------------------------------
 
     def publish(self, wanted: Sequence[Market]) -> None:
-        """Publish a new generation if it differs from the present one."""
-        rows, homeless = arrange(self._rows, wanted)
+        """Make exactly these markets the active ones; a new generation if anything changed."""
+        homeless = self._tenancy.arrange(wanted, self._now_ms())
         if homeless:
             _log.warning("%d markets do not fit into the markets table", homeless)
-        if _active(rows) == _active(self._rows):
+        rows = self._tenancy.rows
+        if _comparable(rows) == self._published:
             return
         self._generation += 1
-        self._rows = rows
+        self._published = _comparable(rows)
         self._writer.publish(self._generation, rows)
-        active = len(_active(rows))
+        active = len(self._active())
         self._counters.set("markets_published", active)
         _log.info("generation %d: %d markets", self._generation, active)
 
 
-def _active(rows: Sequence[Market]) -> list[Market]:
-    """The active rows in a form that survives a trip through shared memory."""
+def _comparable(rows: Sequence[Market]) -> list[Market]:
+    """The rows in use in a form that survives a trip through shared memory."""
     return [
         market._replace(coin=market.coin.rstrip(b"\0"), slug=market.slug.rstrip(b"\0"))
         for market in rows
-        if market.state == MarketState.ACTIVE
+        if market.state != MarketState.FREE
     ]

@@ -1,233 +1,335 @@
-"""The venue's words -> market facts: bounds, tokens, fees and the rule of settlement, or a refusal.
+"""One market as two sources describe it -> the facts that are traded on, or a named refusal.
 
-Pure. Whatever is said twice must agree: the bounds in title and question, the tokens by outcome
-name, the end of market and ladder. What cannot be read is refused with a reason, never guessed.
+Pure. Whatever is said twice must agree: bounds and date in title, question, slug and heading;
+tokens by outcome name, fee, neg-risk flag and version in Gamma's object and the CLOB's. What cannot
+be read is refused with a reason and the words that led to it, never guessed.
 """
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
 
 import msgspec
 
-from desk.gamma import ClobMarket, GammaMarket
+from desk.calendar import COIN_NAMES, Expiry, Family, Horizon
+from desk.gamma import ClobMarket, GammaEvent, GammaMarket, ListedEvent
+from desk.rules import Rule, Unread, fingerprint, read_rule
+from desk.wording import (
+    Bounds,
+    bounds_in_title,
+    in_event_slug,
+    in_heading,
+    in_question,
+    in_slug,
+)
 from shm.codes import Exchange, MarketKind, MarketState
 from shm.layout import Market
 from shm.units import UnitError, parse_token_id
 
-OPEN_LOWER = -(1 << 63)
-OPEN_UPPER = (1 << 63) - 1
-"""Bounds of a market that is open to one side."""
-
-_NUMBER = r"\$?\s*(\d[\d,]*(?:\.\d+)?)\s*(k?)"
-_DASH = r"\s*[-\u2013\u2014]\s*"
-_QUESTIONS: tuple[tuple[MarketKind, re.Pattern[str]], ...] = (
-    (MarketKind.RANGE, re.compile(rf"\bbe between {_NUMBER} and {_NUMBER}(?=\s)", re.IGNORECASE)),
-    (MarketKind.ABOVE, re.compile(rf"\bbe above {_NUMBER}(?=\s)", re.IGNORECASE)),
-    (MarketKind.BELOW, re.compile(rf"\bbe less than {_NUMBER}(?=\s)", re.IGNORECASE)),
-    (MarketKind.TOP, re.compile(rf"\bbe greater than {_NUMBER}(?=\s)", re.IGNORECASE)),
-)
-_TITLES: tuple[tuple[MarketKind, re.Pattern[str]], ...] = (
-    (MarketKind.RANGE, re.compile(rf"\s*{_NUMBER}{_DASH}{_NUMBER}\s*", re.IGNORECASE)),
-    (MarketKind.BELOW, re.compile(rf"\s*[<\u2264]\s*{_NUMBER}\s*", re.IGNORECASE)),
-    (MarketKind.TOP, re.compile(rf"\s*[>\u2265]\s*{_NUMBER}\s*", re.IGNORECASE)),
-    (MarketKind.ABOVE, re.compile(rf"\s*{_NUMBER}\s*", re.IGNORECASE)),
-)
-
-_SOURCE = re.compile(r"https?://(?:www\.)?([a-z0-9.-]+)/", re.IGNORECASE)
-_PAIR = re.compile(r"\b([A-Z]{2,8}/[A-Z]{3,4})\b")
-_CANDLE = re.compile(r"\b(\d+ (?:minute|hour)) candle\b", re.IGNORECASE)
-_WORDING = re.compile(r"(closing at )?(\d{1,2}:\d\d) in the ET timezone", re.IGNORECASE)
+TAKER_DELAY_MS = 250
+"""Length of the flagged delay, as documented: the interfaces only say that there is one."""
+_V2_ZERO_BITS = ((1 << 64) - 1) << 40
+"""Token ids of protocol v2 have these bits clear, those of v1 practically never."""
+_KINDS = {
+    Family.ABOVE: {MarketKind.ABOVE},
+    Family.PRICE: {MarketKind.RANGE, MarketKind.BELOW, MarketKind.TOP},
+}
 
 
 class Refusal(StrEnum):
     """Why a market is not traded."""
 
+    NO_LADDER = "its event is no ladder of a known coin"
     NOT_TRADABLE = "not open for orders"
-    BOUNDS = "bounds in title and question cannot be read or differ"
-    TOKENS = "no two tokens named Yes and No"
-    END = "ends at another time than its ladder"
+    UNKNOWN_TO_CLOB = "the CLOB does not know it (yet)"
+    AUGMENTED = "outcomes may be added to its event while it trades"
+    PLACEHOLDER = "a placeholder, not an outcome"
+    BOUNDS = "bounds in title, question and slug cannot be read or differ"
+    COIN = "about another coin than its event"
+    FAMILY = "of another kind than its event"
+    DATE = "about another date than its event ends on"
+    END = "ends at another time than its event"
+    RULE = "its resolution text is about another coin"
+    TIES = "a price exactly on a bound counts otherwise than the payoff proofs assume"
+    TOKENS = "no two tokens named Yes and No, the same in both sources"
     TICK = "unknown tick or minimum size"
-    FEE = "unknown fee"
-    CONTRACT = "unknown exchange contract"
+    FEE = "fee unknown, or different in the two sources"
+    NEG_RISK = "neg-risk flag unknown, or different in the two sources"
+    CONTRACT = "unknown protocol version, or different in the two sources"
     IDENTITY = "malformed condition id"
+    UNREADABLE = "its description is not of the known form"
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a market is about; micro-dollars, `OPEN_LOWER`/`OPEN_UPPER` where it is open."""
+class Refused:
+    """A market that is left out, with the words that led to it."""
 
-    kind: MarketKind
-    lower_usd_e6: int
-    upper_usd_e6: int
-
-
-def _usd_e6(digits: str, suffix: str) -> int:
-    value = Decimal(digits.replace(",", "")) * (1000 if suffix.lower() == "k" else 1)
-    return int(value * 10**6)
+    condition: str
+    slug: str
+    question: str
+    reason: Refusal
+    detail: str = ""
 
 
-def _bounds(kind: MarketKind, groups: tuple[str, ...]) -> Bounds:
-    first = _usd_e6(groups[0], groups[1])
-    match kind:
-        case MarketKind.RANGE:
-            return Bounds(kind, first, _usd_e6(groups[2], groups[3]))
-        case MarketKind.BELOW:
-            return Bounds(kind, OPEN_LOWER, first)
-        case _:
-            return Bounds(kind, first, OPEN_UPPER)
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A market that may be traded, with row 0 still to be assigned, and the text it settles by."""
+
+    market: Market
+    rule: Rule | Unread
+    text: str
 
 
-def bounds_in_question(question: str) -> Bounds | None:
-    """`Will the price of Bitcoin be between $76,000 and $78,000 on May 23?` -> bounds."""
-    for kind, pattern in _QUESTIONS:
-        found = pattern.search(question)
-        if found:
-            return _bounds(kind, found.groups())
-    return None
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Which ladder an event was found to belong to, by its name and end."""
+
+    coin: str
+    family: Family
+    expiry: Expiry
 
 
-def bounds_in_title(title: str) -> Bounds | None:
-    """`84,000-86,000`, `<84,000`, `>86,000`, `64,000` -> bounds."""
-    for kind, pattern in _TITLES:
-        found = pattern.fullmatch(title)
-        if found:
-            return _bounds(kind, found.groups())
-    return None
+@dataclass(frozen=True, slots=True)
+class _No:
+    """A refusal on its way up."""
+
+    reason: Refusal
+    detail: str = ""
 
 
-def fingerprint(description: str, expiry_ms: int) -> int | None:
-    """A number that is equal for equal settlement rules; None if the text has no known form.
-
-    Covers source host, pair, candle length, the phrase that says which candle, and the time.
-    """
-    source, pair = _SOURCE.search(description), _PAIR.search(description)
-    candle, wording = _CANDLE.search(description), _WORDING.search(description)
-    if not (source and pair and candle and wording) or '"Close"' not in description:
-        return None
-    rule = "|".join(
-        (
-            source.group(1).lower(),
-            pair.group(1),
-            candle.group(1).lower(),
-            "closing" if wording.group(1) else "opening",
-            wording.group(2),
-            str(expiry_ms),
-        )
-    )
-    return int.from_bytes(blake2b(rule.encode(), digest_size=8).digest(), "big")
-
-
-def group_number(coin: str, expiry_ms: int) -> int:
-    """Group of all markets of one coin and expiry."""
-    digest = blake2b(f"{coin}|{expiry_ms}".encode(), digest_size=4).digest()
+def group_number(coin: str, expiry_ms: int, horizon: Horizon = Horizon.DAILY) -> int:
+    """Group of all markets of one coin, expiry and horizon."""
+    digest = blake2b(f"{coin}|{expiry_ms}|{horizon.value}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
 
+def ladder_of(event: GammaEvent | ListedEvent) -> Ladder | Refused:
+    """Which ladder an event belongs to: title, slug and end must say the same.
+
+    The resolution texts mean "the date specified in the title", so without a title that can be read
+    there is no date. A slug of an unknown form says nothing.
+    """
+    heading, named = in_heading(event.title or ""), in_event_slug(event.slug)
+    if heading is None:
+        return _refused(event, Refusal.NO_LADDER)
+    at = _instant(event.endDate)
+    horizon = Horizon.DAILY if heading.when.hour is None else Horizon.HOURLY
+    expiry = None if at is None else Expiry(at, horizon)
+    if expiry is None or not expiry.is_regular:
+        return _refused(event, Refusal.END, f"{event.endDate}")
+    for said in (heading, named):
+        if said is None:
+            continue
+        if (said.coin, said.family) != (heading.coin, heading.family):
+            return _refused(event, Refusal.COIN, f"{event.title!r} is not {event.slug!r}")
+        if not expiry.agrees_with(said.when):
+            return _refused(event, Refusal.DATE, f"it ends {event.endDate}")
+    return Ladder(heading.coin, heading.family, expiry)
+
+
+def _refused(event: GammaEvent | ListedEvent, reason: Refusal, detail: str = "") -> Refused:
+    return Refused("", event.slug, event.title or "", reason, detail)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at.astimezone(UTC)
+
+
 def read_market(
-    market: GammaMarket, clob: ClobMarket, coin: str, expiry_ms: int, end: str
-) -> Market | Refusal:
-    """One market's facts, with row 0 still to be assigned; or the reason to leave it out."""
-    open_for_orders = market.active and market.enableOrderBook and market.acceptingOrders
-    if not open_for_orders or market.closed or market.archived or not clob.ao:
-        return Refusal.NOT_TRADABLE
-    bounds = bounds_in_question(market.question)
-    if bounds is None or bounds != bounds_in_title(market.groupItemTitle):
-        return Refusal.BOUNDS
-    if bounds.lower_usd_e6 >= bounds.upper_usd_e6:
-        return Refusal.BOUNDS
-    tokens = _tokens(market)
-    if tokens is None:
-        return Refusal.TOKENS
-    if market.endDate != end:
-        return Refusal.END
-    tick_e4, min_size_e6 = _tick_e4(market), _min_size_e6(market)
-    if tick_e4 is None or min_size_e6 is None:
-        return Refusal.TICK
-    fee_rate_e6 = _fee_rate_e6(market, clob)
-    if fee_rate_e6 is None:
-        return Refusal.FEE
-    exchange = _exchange(market)
-    if exchange is None:
-        return Refusal.CONTRACT
+    market: GammaMarket, clob: ClobMarket | None, event: GammaEvent, ladder: Ladder
+) -> Facts | Refused:
+    """One market of an event; `clob` is None if the CLOB does not know it."""
+    facts = _read(market, clob, event, ladder)
+    if isinstance(facts, _No):
+        return Refused(market.conditionId, market.slug, market.question, facts.reason, facts.detail)
+    return facts
+
+
+def _read(
+    market: GammaMarket, clob: ClobMarket | None, event: GammaEvent, ladder: Ladder
+) -> Facts | _No:
+    closed = _closed(market, clob, event)
+    if closed:
+        return closed
+    assert clob is not None
+    bounds = _bounds(market, event, ladder)
+    if isinstance(bounds, _No):
+        return bounds
+    text = market.description or ""
+    rule = read_rule(text, bounds.kind, ladder.expiry)
+    if isinstance(rule, Rule):
+        if rule.pair.split("/")[0] != ladder.coin:
+            return _No(Refusal.RULE, rule.in_words())
+        if not rule.usual:
+            return _No(Refusal.TIES, rule.in_words())
     condition = _condition(market.conditionId)
     if condition is None:
-        return Refusal.IDENTITY
+        return _No(Refusal.IDENTITY, market.conditionId)
+    exchange = _exchange(market, clob, event)
+    if isinstance(exchange, _No):
+        return exchange
+    tokens = _tokens(market, clob, exchange)
+    if isinstance(tokens, _No):
+        return tokens
+    grid = _grid(market, clob)
+    if grid is None:
+        return _No(Refusal.TICK, f"tick {market.orderPriceMinTickSize}, size {market.orderMinSize}")
+    fee_rate_e6 = _fee_rate_e6(market, clob)
+    if isinstance(fee_rate_e6, _No):
+        return fee_rate_e6
     key = int.from_bytes(condition[:8], "big")
-    rule = fingerprint(market.description, expiry_ms)
-    return Market(
+    row = Market(
         key=key,
         lower_usd_e6=bounds.lower_usd_e6,
         upper_usd_e6=bounds.upper_usd_e6,
-        expiry_ms=expiry_ms,
-        min_size_e6=min_size_e6,
+        expiry_ms=ladder.expiry.at_ms,
+        min_size_e6=grid[1],
         # A rule that cannot be read equals no other: such a market pairs with nothing.
-        fingerprint=key if rule is None else rule,
+        fingerprint=fingerprint(rule, ladder.expiry) if isinstance(rule, Rule) else key,
         condition=condition,
         yes_token=tokens[0].to_bytes(32, "big"),
         no_token=tokens[1].to_bytes(32, "big"),
         row=0,
-        group=group_number(coin, expiry_ms),
+        group=group_number(ladder.coin, ladder.expiry.at_ms, ladder.expiry.horizon),
         kind=bounds.kind,
         state=MarketState.ACTIVE,
         exchange=exchange,
-        tick_e4=tick_e4,
+        tick_e4=grid[0],
         fee_rate_e6=fee_rate_e6,
-        taker_delay_ms=1 if clob.itode else 0,
-        coin=coin.encode(),
+        taker_delay_ms=_delay_ms(market, clob),
+        coin=ladder.coin.encode(),
         slug=market.slug.encode()[:96],
     )
+    return Facts(row, rule, text)
 
 
-def _tokens(market: GammaMarket) -> tuple[int, int] | None:
-    """(YES, NO) token ids, by the outcomes' names."""
+def _closed(market: GammaMarket, clob: ClobMarket | None, event: GammaEvent) -> _No | None:
+    """Why it takes no orders, or never had an outcome."""
+    if event.negRiskAugmented:
+        return _No(Refusal.AUGMENTED)
+    title = (market.groupItemTitle or "").strip()
+    if market.negRiskOther or title.lower() == "other":
+        return _No(Refusal.PLACEHOLDER, title)
+    wanted = {
+        "active": market.active is True,
+        "enableOrderBook": market.enableOrderBook is True,
+        "acceptingOrders": market.acceptingOrders is True,
+        "not closed": market.closed is False,
+        "not archived": market.archived is False,
+    }
+    missing = [name for name, given in wanted.items() if not given]
+    if missing:
+        return _No(Refusal.NOT_TRADABLE, f"not {', not '.join(missing)}".replace("not not ", ""))
+    if clob is None:
+        return _No(Refusal.UNKNOWN_TO_CLOB)
+    return None if clob.ao else _No(Refusal.NOT_TRADABLE, "the CLOB takes no orders for it")
+
+
+def _bounds(market: GammaMarket, event: GammaEvent, ladder: Ladder) -> Bounds | _No:
+    """The bounds, if title, question and slug agree on them and on coin and date."""
+    title = market.groupItemTitle or ""
+    asked, named, bounds = (
+        in_question(market.question),
+        in_slug(market.slug),
+        bounds_in_title(title),
+    )
+    if asked is None or bounds is None:
+        return _No(Refusal.BOUNDS, f"{title!r}, {market.question!r}")
+    for saying, text in ((asked, market.question), (named, market.slug)):
+        if saying is None:  # only a slug may say nothing
+            continue
+        if saying.bounds != bounds:
+            return _No(Refusal.BOUNDS, f"{title!r} is not {text!r}")
+        if saying.coin != ladder.coin:
+            return _No(Refusal.COIN, f"{text!r} is not about {COIN_NAMES[ladder.coin]}")
+        if not ladder.expiry.agrees_with(saying.when):
+            return _No(Refusal.DATE, f"{text!r} ends {event.endDate}")
+    if bounds.kind not in _KINDS[ladder.family]:
+        return _No(Refusal.FAMILY, f"{market.question!r} in {event.slug}")
+    if bounds.lower_usd_e6 >= bounds.upper_usd_e6:
+        return _No(Refusal.BOUNDS, f"{title!r} is empty")
+    if _instant(market.endDate) != ladder.expiry.at:
+        return _No(Refusal.END, f"{market.endDate}, the event {event.endDate}")
+    return bounds
+
+
+def _exchange(market: GammaMarket, clob: ClobMarket, event: GammaEvent) -> Exchange | _No:
+    """The contract, by version and neg-risk flag; both must be known and said alike."""
+    if market.version not in {"v1", "v2"} or clob.v not in {None, market.version}:
+        return _No(Refusal.CONTRACT, f"version {market.version}, the CLOB says {clob.v}")
+    flags = {market.negRisk, clob.nr, market.negRisk if event.negRisk is None else event.negRisk}
+    if market.negRisk is None or len(flags) != 1:
+        said = f"market {market.negRisk}, event {event.negRisk}, CLOB {clob.nr}"
+        return _No(Refusal.NEG_RISK, said)
+    if market.version == "v2":
+        return Exchange.POSITION_IDS
+    return Exchange.NEG_RISK if market.negRisk else Exchange.STANDARD
+
+
+def _tokens(market: GammaMarket, clob: ClobMarket, exchange: Exchange) -> tuple[int, int] | _No:
+    """(YES, NO) token ids, by the outcomes' names, alike in both sources."""
+    second = exchange is Exchange.POSITION_IDS
+    listed = market.positionIds if second else market.clobTokenIds
     try:
-        ids = msgspec.json.decode(market.clobTokenIds, type=list[str])
-        names = msgspec.json.decode(market.outcomes, type=list[str])
-        by_name = dict(zip([name.lower() for name in names], ids, strict=True))
-        return parse_token_id(by_name["yes"]), parse_token_id(by_name["no"])
-    except (msgspec.DecodeError, KeyError, ValueError, UnitError):
+        ids = listed if isinstance(listed, list) else _strings(listed)
+        named = dict(zip([n.lower() for n in _strings(market.outcomes)], ids, strict=True))
+        if named.keys() != {"yes", "no"}:
+            return _No(Refusal.TOKENS, f"outcomes {market.outcomes}")
+        tokens = parse_token_id(named["yes"]), parse_token_id(named["no"])
+    except (msgspec.DecodeError, ValueError, UnitError) as error:
+        return _No(Refusal.TOKENS, str(error))
+    if clob.t is not None and {(one.o.lower(), one.t) for one in clob.t} != set(named.items()):
+        return _No(Refusal.TOKENS, "the CLOB names others")
+    if tokens[0] == tokens[1] or any((token & _V2_ZERO_BITS == 0) != second for token in tokens):
+        return _No(Refusal.TOKENS, f"not the ids of version {market.version}")
+    return tokens
+
+
+def _strings(text: str | None) -> list[str]:
+    return msgspec.json.decode(text or "[]", type=list[str])
+
+
+def _grid(market: GammaMarket, clob: ClobMarket) -> tuple[int, int] | None:
+    """(tick_e4, min_size_e6). The CLOB's tick counts, as Gamma's is a cached one."""
+    tick = market.orderPriceMinTickSize if clob.mts is None else clob.mts
+    sizes = [size for size in (market.orderMinSize, clob.mos) if size is not None]
+    if tick is None or not 0 < tick < 1 or tick * 10_000 % 1:
         return None
-
-
-def _tick_e4(market: GammaMarket) -> int | None:
-    tick = market.orderPriceMinTickSize
-    if tick is None or tick <= 0 or tick * 10_000 % 1:
+    if not sizes or min(sizes) <= 0 or max(sizes) > 10**6 or max(sizes) * 10**6 % 1:
         return None
-    return int(tick * 10_000)
+    return int(tick * 10_000), int(max(sizes) * 10**6)
 
 
-def _min_size_e6(market: GammaMarket) -> int | None:
-    size = market.orderMinSize
-    return None if size is None or size <= 0 else int(size * 10**6)
-
-
-def _fee_rate_e6(market: GammaMarket, clob: ClobMarket) -> int | None:
-    """Taker fee rate; both sources must say the same where both speak."""
-    if market.feesEnabled is None:
-        return None
-    schedule = market.feeSchedule
-    if market.feesEnabled and schedule is None:
-        return None
+def _fee_rate_e6(market: GammaMarket, clob: ClobMarket) -> int | _No:
+    """Taker fee rate; the two sources must say the same, and makers pay nothing."""
+    schedule, curve = market.feeSchedule, clob.fd
+    said = f"Gamma {market.feesEnabled} {schedule}, the CLOB {curve}"
+    if market.feesEnabled is None or (market.feesEnabled and schedule is None):
+        return _No(Refusal.FEE, said)
     rate = schedule.rate if market.feesEnabled and schedule else Decimal(0)
-    exponents = {schedule.exponent} if market.feesEnabled and schedule else set()
-    if clob.fd is not None:
-        exponents.add(clob.fd.e)
-        if clob.fd.r != rate:
-            return None
-    if exponents - {Decimal(1)} or not 0 <= rate <= 1 or rate * 10**6 % 1:
-        return None
+    clob_rate = Decimal(0) if curve is None or curve.r is None else curve.r
+    if rate != clob_rate or not 0 <= rate <= 1 or rate * 10**6 % 1:
+        return _No(Refusal.FEE, said)
+    if rate:
+        assert schedule is not None
+        assert curve is not None
+        known = schedule.exponent == 1 and curve.e == 1
+        if not known or not schedule.takerOnly or not curve.to:
+            return _No(Refusal.FEE, said)
     return int(rate * 10**6)
 
 
-def _exchange(market: GammaMarket) -> Exchange | None:
-    if market.version == "v2":
-        return Exchange.POSITION_IDS
-    if market.version != "v1" or market.negRisk is None:
-        return None
-    return Exchange.NEG_RISK if market.negRisk else Exchange.STANDARD
+def _delay_ms(market: GammaMarket, clob: ClobMarket) -> int:
+    """How long a taker's order is held: the longest that any source says."""
+    fixed_s = max(clob.sd, market.secondsDelay or 0)
+    return max(fixed_s * 1000, TAKER_DELAY_MS if clob.itode else 0)
 
 
 def _condition(text: str) -> bytes | None:

@@ -20,7 +20,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import track as with_progress
 
-from desk.ladders import OPEN_LOWER, OPEN_UPPER, group_number
+from desk.ladders import group_number
+from desk.wording import OPEN_LOWER, OPEN_UPPER
 from engine.baskets import Basket, compile_baskets
 from engine.pricer import Edge, Pricer
 from ingest.books import Books, track

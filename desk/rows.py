@@ -1,8 +1,9 @@
-"""Which row of shared memory a market stands in: stable while it lives, not reused at once.
+"""Which row of shared memory a market stands in: stable while it lives, not reused soon after.
 
-A row number is how ingest, engine and executor name a market, so a living market never moves. A
-market that ends leaves its row RETIRED for one generation, so that nobody can take a late message
-about it for one about its successor.
+A row number is how ingest, engine and executor name a market, so a living market never moves. One
+that ends leaves its row RETIRED, with all its facts: fills of the last minutes, and an executor
+that starts again, still find it. Only after a grace period, counted from its end or its expiry, is
+the row FREE for a new tenant. A market that comes back in the meantime gets its own row again.
 """
 
 from collections.abc import Sequence
@@ -11,32 +12,70 @@ from shm.codes import MarketState
 from shm.layout import MARKET, MARKETS_MAX, Market
 
 
-def arrange(before: Sequence[Market], wanted: Sequence[Market]) -> tuple[list[Market], int]:
-    """The next generation's rows, and how many markets found no room.
+class Tenancy:
+    """The rows of the markets table over time."""
 
-    `wanted` are the markets that should be active; their `row` is assigned here.
-    """
-    rows: list[Market | None] = [None] * MARKETS_MAX
-    place_of: dict[int, int] = {}
-    for old in before:
+    def __init__(self, rows: Sequence[Market], now_ms: int, grace_ms: int) -> None:
+        self.rows: list[Market] = list(rows)
+        self._grace_ms = grace_ms
+        self._left_ms = {
+            # When a row that we find retired was left is not known; an expired market was left at
+            # its expiry, as nothing can be traded after that.
+            row.row: min(now_ms, row.expiry_ms)
+            for row in rows
+            if row.state == MarketState.RETIRED
+        }
+
+    def due(self, now_ms: int) -> bool:
+        """Whether a market has expired, or a row's grace is over."""
+        return any(
+            row.expiry_ms <= now_ms
+            if row.state == MarketState.ACTIVE
+            else row.state == MarketState.RETIRED and not self._stays(row, now_ms)
+            for row in self.rows
+        )
+
+    def arrange(self, wanted: Sequence[Market], now_ms: int) -> int:
+        """Give every wanted market its row and retire the rest; how many found no room.
+
+        `row` and `state` of `wanted` are assigned here.
+        """
+        after: list[Market | None] = [None] * MARKETS_MAX
+        place_of: dict[int, int] = {}
+        for old in self.rows:
+            if self._stays(old, now_ms):
+                after[old.row] = old._replace(state=MarketState.RETIRED)
+                place_of[old.key] = old.row
+        newcomers = []
+        for market in wanted:
+            row = place_of.get(market.key)
+            if row is None:
+                newcomers.append(market)
+            else:
+                after[row] = market._replace(row=row, state=MarketState.ACTIVE)
+        free = iter([row for row, taken in enumerate(after) if taken is None])
+        homeless = 0
+        for market in newcomers:
+            row = next(free, None)
+            if row is None:
+                homeless += 1
+            else:
+                after[row] = market._replace(row=row, state=MarketState.ACTIVE)
+        self._note_leavers(after, now_ms)
+        used = max((row for row, taken in enumerate(after) if taken), default=-1) + 1
+        blank = MARKET.blank()
+        self.rows = [after[row] or blank._replace(row=row) for row in range(used)]
+        return homeless
+
+    def _stays(self, old: Market, now_ms: int) -> bool:
+        """Whether a row keeps its tenant, living or not."""
         if old.state == MarketState.ACTIVE:
-            rows[old.row] = old._replace(state=MarketState.RETIRED)
-            place_of[old.key] = old.row
-    newcomers = []
-    for market in wanted:
-        row = place_of.get(market.key)
-        if row is None:
-            newcomers.append(market)
-        else:
-            rows[row] = market._replace(row=row)
-    free = iter([row for row, taken in enumerate(rows) if taken is None])
-    homeless = 0
-    for market in newcomers:
-        row = next(free, None)
-        if row is None:
-            homeless += 1
-        else:
-            rows[row] = market._replace(row=row)
-    used = max((row for row, taken in enumerate(rows) if taken), default=-1) + 1
-    blank = MARKET.blank()
-    return [rows[row] or blank._replace(row=row) for row in range(used)], homeless
+            return True
+        if old.state == MarketState.FREE:
+            return False
+        ended_ms = max(self._left_ms[old.row], old.expiry_ms)
+        return now_ms < ended_ms + self._grace_ms
+
+    def _note_leavers(self, after: Sequence[Market | None], now_ms: int) -> None:
+        retired = [m.row for m in after if m is not None and m.state == MarketState.RETIRED]
+        self._left_ms = {row: self._left_ms.get(row, now_ms) for row in retired}

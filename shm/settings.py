@@ -62,8 +62,16 @@ class DeskSettings(_Section, frozen=True):
 
     coins: Annotated[tuple[Coin, ...], Meta(min_length=1, max_length=16)] = ("BTC", "ETH", "SOL")
     days: Annotated[int, Meta(ge=1, le=7)] = 2
-    """How many coming daily expiries to trade."""
+    """How many coming daily expiries to trade: 1 is today, 2 tomorrow, too, 7 the week."""
+    hourly: bool = False
+    """Also the hourly ladders, which settle by a rule of their own."""
     discover_every_s: Seconds = 60
+    list_every_s: Seconds = 600
+    """How often the venue's whole listing is searched for ladders under other names."""
+    listing_tag: Annotated[int, Meta(ge=0)] = 21
+    """The venue's number of the listing that has the ladders (21: crypto)."""
+    row_grace_s: Seconds = 21_600
+    """How long a market that has ended keeps its row, so that late fills find it."""
     var_dir: str = "var"
     """Logs and the paper wallet's key go below this folder, in one named after the instance."""
 

@@ -1,225 +1,344 @@
-"""Ladders: bounds said twice must agree, rules must be equal, and what is unknown is refused."""
+"""Ladders: what is said twice must agree, and what is unknown is refused by name."""
 
 import json
-from decimal import Decimal
+from datetime import datetime
 
 import msgspec
 import pytest
 
-from desk.gamma import ClobFee, ClobMarket, FeeSchedule, GammaEvent, GammaMarket
+from desk.calendar import Family, Horizon
+from desk.gamma import (
+    ClobMarket,
+    GammaEvent,
+    GammaMarket,
+    decode_clob_market,
+    decode_market,
+)
 from desk.ladders import (
-    OPEN_LOWER,
-    OPEN_UPPER,
-    Bounds,
+    Facts,
     Refusal,
-    bounds_in_question,
-    bounds_in_title,
-    fingerprint,
+    Refused,
+    group_number,
+    ladder_of,
     read_market,
 )
+from desk.rules import Rule, Unread
 from shm.codes import Exchange, MarketKind, MarketState
 from shm.layout import MARKET, Market
+from tests.desk import venue
+from tests.desk.venue import NEW_YORK, Ladder, clob_market, iso
 
-ABOVE_TEXT = (
-    'This market will resolve to "Yes" if the Binance 1 minute candle for BTC/USDT 12:00 in the ET '
-    'timezone (noon) on the date specified in the title has a final "Close" price higher than the '
-    "price specified in the title. The resolution source for this market is Binance, "
-    "https://www.binance.com/en/trade/BTC_USDT with 1m and Candles selected."
-)
-RANGE_TEXT = (
-    'This market will resolve according to the final "Close" price of the Binance 1 minute candle '
-    "for BTC/USDT 12:00 in the ET timezone (noon). If the value falls exactly between two brackets "
-    "it resolves to the higher one. https://www.binance.com/en/trade/BTC_USDT"
-)
-END = "2026-11-24T17:00:00Z"
-END_MS = 1_795_539_600_000
+NOON = datetime(2026, 11, 24, 12, tzinfo=NEW_YORK)
+LADDER = Ladder("BTC", NOON)
+V2_TOKENS = [str((7 << 104) | 1), str((7 << 104) | 2)]
 
 
-def usd(*values):
-    return [value * 10**6 for value in values]
+def event(body: dict | None = None, **some) -> GammaEvent:
+    return msgspec.json.decode(json.dumps((body or LADDER.above()) | some), type=GammaEvent)
 
 
-@pytest.mark.parametrize(
-    ("question", "kind", "lower", "upper"),
-    [
-        ("Will the price of Bitcoin be above $78,000 on May 24?", 1, 78_000, None),
-        ("Will the price of Bitcoin be above $1,250,000 on October 12?", 1, 1_250_000, None),
-        ("Will the price of Bitcoin be between $76,000 and $78,000 on May 23?", 2, 76_000, 78_000),
-        ("Will the price of Bitcoin be less than $56,000 on June 26?", 3, None, 56_000),
-        ("Will the price of Bitcoin be greater than $74,000 on June 26?", 4, 74_000, None),
-        ("Will the price of Solana be above $90 on October 3?", 1, 90, None),
-        ("Will the price of Bitcoin be above 90k on January 23?", 1, 90_000, None),
-    ],
-)
-def test_bounds_are_read_from_the_question(question, kind, lower, upper):
-    bounds = bounds_in_question(question)
-    assert bounds == Bounds(
-        MarketKind(kind),
-        OPEN_LOWER if lower is None else lower * 10**6,
-        OPEN_UPPER if upper is None else upper * 10**6,
-    )
+def market_in(whole: GammaEvent, number: int = 0) -> GammaMarket:
+    return decode_market(whole.markets[number])
 
 
-def test_cents_are_read_exactly():
-    bounds = bounds_in_question("Will the price of XRP be above $2.35 on May 24?")
-    assert bounds is not None
-    assert bounds.lower_usd_e6 == 2_350_000
+def read(clob: dict | None = None, body: dict | None = None, **some) -> Facts | Refused:
+    """The first market of an event with changes to it, and to what the CLOB says of it."""
+    raw = (body or LADDER.above())["markets"][0] | some
+    whole = event(body, markets=[raw])
+    known = decode_clob_market(json.dumps(clob_market(raw, **(clob or {}))))
+    ladder = ladder_of(whole)
+    assert not isinstance(ladder, Refused)
+    return read_market(market_in(whole), known, whole, ladder)
 
 
-@pytest.mark.parametrize(
-    ("title", "kind", "lower", "upper"),
-    [
-        ("64,000", 1, 64_000, None),
-        ("84,000-86,000", 2, 84_000, 86_000),
-        ("84,000 \u2013 86,000", 2, 84_000, 86_000),
-        ("84k-86k", 2, 84_000, 86_000),
-        ("<84,000", 3, None, 84_000),
-        ("\u2264 84k", 3, None, 84_000),
-        (">86,000", 4, 86_000, None),
-        ("$64,000", 1, 64_000, None),
-    ],
-)
-def test_bounds_are_read_from_the_title(title, kind, lower, upper):
-    assert bounds_in_title(title) == Bounds(
-        MarketKind(kind),
-        OPEN_LOWER if lower is None else lower * 10**6,
-        OPEN_UPPER if upper is None else upper * 10**6,
-    )
-
-
-@pytest.mark.parametrize("text", ["", "Up or Down", "84,000 to be or not", "12 October", "a-b"])
-def test_other_texts_have_no_bounds(text):
-    assert bounds_in_title(text) is None
-    assert bounds_in_question(f"Will {text}?") is None
-
-
-def test_equal_rules_have_equal_fingerprints_and_every_difference_counts():
-    assert fingerprint(ABOVE_TEXT, END_MS) == fingerprint(RANGE_TEXT, END_MS) is not None
-    for old, new in [
-        ("binance.com", "coinbase.com"),
-        ("BTC/USDT 12", "ETH/USDT 12"),
-        ("1 minute", "1 hour"),
-        ("BTC/USDT 12:00", "BTC/USDT closing at 12:00"),
-        ("12:00", "16:00"),
-    ]:
-        changed = fingerprint(ABOVE_TEXT.replace(old, new), END_MS)
-        assert changed not in {None, fingerprint(ABOVE_TEXT, END_MS)}, new
-    assert fingerprint(ABOVE_TEXT, END_MS + 1) != fingerprint(ABOVE_TEXT, END_MS)
-    assert fingerprint("Resolves by consensus of reporting.", END_MS) is None
-
-
-def gamma(**some) -> GammaMarket:
-    base = {
-        "conditionId": "0x" + "ab" * 32,
-        "slug": "bitcoin-above-78k-on-november-24-2026",
-        "question": "Will the price of Bitcoin be above $78,000 on November 24?",
-        "description": ABOVE_TEXT,
-        "endDate": END,
-        "clobTokenIds": '["111", "222"]',
-        "outcomes": '["Yes", "No"]',
-        "groupItemTitle": "78,000",
-        "negRisk": False,
-        "enableOrderBook": True,
-        "acceptingOrders": True,
-        "active": True,
-        "closed": False,
-        "archived": False,
-        "orderPriceMinTickSize": Decimal("0.001"),
-        "orderMinSize": Decimal(5),
-        "feesEnabled": True,
-        "feeSchedule": FeeSchedule(Decimal("0.07")),
-    }
-    return GammaMarket(**(base | some))
-
-
-CLOB = ClobMarket(c="x", ao=True, fd=ClobFee(Decimal("0.07")))
-
-
-def read(market: GammaMarket, clob: ClobMarket = CLOB) -> Market | Refusal:
-    return read_market(market, clob, "BTC", END_MS, END)
+def row(*args, **some) -> Market:
+    facts = read(*args, **some)
+    assert isinstance(facts, Facts), facts
+    return facts.market
 
 
 def test_a_market_becomes_a_row():
-    row = read(gamma())
-    assert isinstance(row, Market)
-    assert MARKET.unpack(MARKET.pack(row)).key == int("ab" * 8, 16)
-    assert (row.kind, row.lower_usd_e6, row.upper_usd_e6) == (
+    facts = read()
+    assert isinstance(facts, Facts)
+    market = facts.market
+    assert MARKET.unpack(MARKET.pack(market)).key == market.key
+    assert market.key == int(LADDER.above()["markets"][0]["conditionId"][2:18], 16)
+    assert (market.kind, market.lower_usd_e6) == (
         MarketKind.ABOVE,
-        *usd(78_000),
-        OPEN_UPPER,
+        int(LADDER.strikes[0]) * 10**6,
     )
-    assert (row.tick_e4, row.min_size_e6, row.fee_rate_e6) == (10, 5_000_000, 70_000)
-    assert (row.exchange, row.state, row.taker_delay_ms) == (
+    assert (market.tick_e4, market.min_size_e6, market.fee_rate_e6) == (10, 5_000_000, 70_000)
+    assert (market.exchange, market.state, market.taker_delay_ms) == (
         Exchange.STANDARD,
         MarketState.ACTIVE,
         0,
     )
-    assert int.from_bytes(row.yes_token, "big") == 111
+    assert market.expiry_ms == 1_795_539_600_000
+    assert isinstance(facts.rule, Rule)
+    assert facts.text.startswith("This market will resolve")
 
 
-def test_tokens_are_found_by_their_outcomes_name():
-    row = read(gamma(outcomes='["No", "Yes"]'))
-    assert isinstance(row, Market)
-    assert int.from_bytes(row.yes_token, "big") == 222
+def test_a_bracket_of_a_price_event_is_a_neg_risk_market():
+    market = row(body=LADDER.price())
+    assert (market.kind, market.exchange) == (MarketKind.BELOW, Exchange.NEG_RISK)
+
+
+@pytest.mark.parametrize("coin", ["BTC", "ETH", "SOL", "XRP"])
+def test_every_market_of_a_ladder_is_read_and_pairs(coin):
+    ladder = Ladder(coin, NOON)
+    read_ones = []
+    for body in ladder.events():
+        whole = event(body)
+        known = ladder_of(whole)
+        assert not isinstance(known, Refused)
+        for number, raw in enumerate(body["markets"]):
+            clob = decode_clob_market(json.dumps(clob_market(raw)))
+            facts = read_market(market_in(whole, number), clob, whole, known)
+            assert isinstance(facts, Facts), facts
+            read_ones.append(facts.market)
+    assert len(read_ones) == 22
+    assert len({m.fingerprint for m in read_ones}) == 1
+    assert len({m.group for m in read_ones}) == 1
+    inner = [m for m in read_ones if m.kind == MarketKind.RANGE]
+    strikes = {m.lower_usd_e6 for m in read_ones if m.kind == MarketKind.ABOVE}
+    assert len(inner) == 9
+    assert all({m.lower_usd_e6, m.upper_usd_e6} <= strikes for m in inner)
+
+
+def test_d18_tokens_are_found_by_their_outcomes_name():
+    """The old system took the first token for YES whatever its name."""
+    first, second = json.loads(LADDER.above()["markets"][0]["clobTokenIds"])
+    swapped = read(outcomes='["No", "Yes"]', clob={
+        "t": [{"t": first, "o": "No"}, {"t": second, "o": "Yes"}]})  # fmt: skip
+    assert isinstance(swapped, Facts)
+    assert int.from_bytes(swapped.market.yes_token, "big") == int(second)
+    usual = row()
+    assert int.from_bytes(usual.yes_token, "big") == int(first)
+
+
+def test_d18_a_source_that_names_the_outcomes_the_other_way_round_is_refused():
+    first, second = json.loads(LADDER.above()["markets"][0]["clobTokenIds"])
+    refused = read(clob={"t": [{"t": second, "o": "Yes"}, {"t": first, "o": "No"}]})
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.TOKENS
 
 
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
         ({"acceptingOrders": False}, Refusal.NOT_TRADABLE),
+        ({"active": False}, Refusal.NOT_TRADABLE),
         ({"closed": True}, Refusal.NOT_TRADABLE),
         ({"archived": True}, Refusal.NOT_TRADABLE),
         ({"enableOrderBook": False}, Refusal.NOT_TRADABLE),
-        ({"groupItemTitle": "80,000"}, Refusal.BOUNDS),
+        ({"closed": None}, Refusal.NOT_TRADABLE),
+        ({"groupItemTitle": "80,001"}, Refusal.BOUNDS),
+        ({"groupItemTitle": None}, Refusal.BOUNDS),
         ({"question": "Will Bitcoin go up?"}, Refusal.BOUNDS),
-        ({"outcomes": '["Up", "Down"]'}, Refusal.TOKENS),
-        ({"clobTokenIds": '["111"]'}, Refusal.TOKENS),
-        ({"clobTokenIds": "nonsense"}, Refusal.TOKENS),
-        ({"clobTokenIds": '["-1", "2"]'}, Refusal.TOKENS),
+        ({"slug": "bitcoin-above-1k-on-november-24-2026"}, Refusal.BOUNDS),
+        ({"slug": "ethereum-above-66k-on-november-24-2026"}, Refusal.COIN),
+        ({"question": "Will the price of Ethereum be above $66,000 on November 24?"}, Refusal.COIN),
+        ({"question": "Will the price of Bitcoin be above $66,000 on November 25?"}, Refusal.DATE),
+        ({"question": "Will the price of Bitcoin be above $66,000 on November 24, 2025?"},
+         Refusal.DATE),
+        ({"question": "Will the price of Bitcoin be above $66,000 on November 24, 3PM ET?"},
+         Refusal.DATE),
+        ({"slug": "bitcoin-above-66k-on-november-24-2025"}, Refusal.DATE),
         ({"endDate": "2025-11-24T17:00:00Z"}, Refusal.END),
-        ({"orderPriceMinTickSize": None}, Refusal.TICK),
-        ({"orderMinSize": None}, Refusal.TICK),
-        ({"feesEnabled": None}, Refusal.FEE),
-        ({"feeSchedule": None}, Refusal.FEE),
-        ({"feeSchedule": FeeSchedule(Decimal("0.05"))}, Refusal.FEE),
-        ({"feeSchedule": FeeSchedule(Decimal("0.07"), Decimal(2))}, Refusal.FEE),
-        ({"negRisk": None}, Refusal.CONTRACT),
+        ({"endDate": "2026-11-24T16:00:00Z"}, Refusal.END),
+        ({"endDate": None}, Refusal.END),
+        ({"negRiskOther": True}, Refusal.PLACEHOLDER),
+        ({"groupItemTitle": "Other"}, Refusal.PLACEHOLDER),
+        ({"outcomes": '["Up", "Down"]'}, Refusal.TOKENS),
+        ({"outcomes": '["Yes", "No", "Other"]'}, Refusal.TOKENS),
+        ({"version": "v2"}, Refusal.CONTRACT),  # the CLOB still says v1
         ({"version": "v9"}, Refusal.CONTRACT),
+        ({"version": None}, Refusal.CONTRACT),
+        ({"orderMinSize": 0}, Refusal.TICK),
+        ({"feesEnabled": None}, Refusal.FEE),
+        ({"feesEnabled": False}, Refusal.FEE),
+        ({"feeSchedule": None}, Refusal.FEE),
+        ({"feeSchedule": {"rate": 0.05}}, Refusal.FEE),
+        ({"feeSchedule": {"rate": 0.07, "exponent": 2}}, Refusal.FEE),
+        ({"feeSchedule": {"rate": 0.07, "takerOnly": False}}, Refusal.FEE),
+        ({"negRisk": None}, Refusal.NEG_RISK),
         ({"conditionId": "0x12"}, Refusal.IDENTITY),
+        ({"description": venue.words(venue.ABOVE_TEXT, "ETH")}, Refusal.RULE),
+        ({"description": venue.words(venue.ABOVE_TEXT).replace(
+            "higher than the price", "equal to or higher than the price")}, Refusal.TIES),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_or_does_not_agree_is_refused(changes, refusal):
+    assert LADDER.strikes[0] == 66_000
+    refused = read(**changes)
+    assert isinstance(refused, Refused)
+    assert refused.reason is refusal
+    assert refused.slug
+    assert refused.question
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        ({"ao": False}, Refusal.NOT_TRADABLE),
+        ({"nr": True}, Refusal.NEG_RISK),
+        ({"v": "v2"}, Refusal.CONTRACT),
+        ({"t": [{"t": "1", "o": "Yes"}, {"t": "2", "o": "No"}]}, Refusal.TOKENS),
+        ({"mts": 0}, Refusal.TICK),
+        ({"mts": 0.00001}, Refusal.TICK),
+        ({"mts": 1}, Refusal.TICK),
+        ({"fd": None}, Refusal.FEE),
+        ({"fd": {"r": None, "e": None, "to": None}}, Refusal.FEE),
+        ({"fd": {"r": 0.05, "e": 1, "to": True}}, Refusal.FEE),
+        ({"fd": {"r": 0.07, "e": 2, "to": True}}, Refusal.FEE),
+        ({"fd": {"r": 0.07, "e": 1, "to": False}}, Refusal.FEE),
     ],
 )
-def test_what_cannot_be_read_or_does_not_agree_is_refused(changes, refusal):
-    assert read(gamma(**changes)) is refusal
+def test_the_clobs_word_counts_too(said, refusal):
+    refused = read(said)
+    assert isinstance(refused, Refused)
+    assert refused.reason is refusal
 
 
-def test_the_clobs_word_counts_too():
-    assert read(gamma(), ClobMarket(c="x", ao=False)) is Refusal.NOT_TRADABLE
-    delayed = read(gamma(), ClobMarket(c="x", ao=True, itode=True))
-    assert isinstance(delayed, Market)
-    assert delayed.taker_delay_ms > 0
+def test_a_market_that_the_clob_does_not_know_waits():
+    whole = event()
+    ladder = ladder_of(whole)
+    assert not isinstance(ladder, Refused)
+    refused = read_market(market_in(whole), None, whole, ladder)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.UNKNOWN_TO_CLOB
 
 
-def test_a_free_market_has_no_fee():
-    row = read(gamma(feesEnabled=False, feeSchedule=None), ClobMarket(c="x", ao=True))
-    assert isinstance(row, Market)
-    assert row.fee_rate_e6 == 0
+@pytest.mark.parametrize("token_ids", ['["111"]', "nonsense", '["-1", "2"]', None, '["5", "5"]'])
+def test_token_ids_that_are_none_are_refused(token_ids):
+    whole = event()
+    market = msgspec.structs.replace(market_in(whole), clobTokenIds=token_ids)
+    ladder = ladder_of(whole)
+    assert not isinstance(ladder, Refused)
+    clob = ClobMarket(c="x", ao=True, fd=decode_clob_market(
+        json.dumps(clob_market(LADDER.above()["markets"][0]))).fd)  # fmt: skip
+    refused = read_market(market, clob, whole, ladder)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.TOKENS
+
+
+def test_the_clobs_tick_and_the_larger_minimum_count():
+    market = row({"mts": 0.01, "mos": 15})
+    assert (market.tick_e4, market.min_size_e6) == (100, 15_000_000)
+    # Gamma alone is enough where the CLOB says nothing.
+    assert row({"mts": None, "mos": None}).tick_e4 == 10
+
+
+def test_a_free_market_has_no_fee_however_it_is_said():
+    for fd in (None, {"r": None, "e": None, "to": None}, {"r": 0, "e": 1, "to": True}):
+        market = row({"fd": fd}, feesEnabled=False, feeSchedule=None)
+        assert market.fee_rate_e6 == 0
+
+
+def test_the_longest_delay_that_any_source_says_is_taken():
+    assert row().taker_delay_ms == 0
+    assert row({"itode": True}).taker_delay_ms == 250
+    assert row({"sd": 3}).taker_delay_ms == 3_000
+    assert row({"itode": True}, secondsDelay=1).taker_delay_ms == 1_000
+
+
+def test_a_market_of_protocol_v2_is_traded_by_its_position_ids():
+    market = row({"v": "v2", "t": None}, version="v2", positionIds=json.dumps(V2_TOKENS))
+    assert market.exchange is Exchange.POSITION_IDS
+    assert int.from_bytes(market.yes_token, "big") == int(V2_TOKENS[0])
+    # The ids of the two versions look different, so a mix-up is seen.
+    refused = read({"v": "v2", "t": None}, version="v2")
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.TOKENS
+    refused = read({"t": None}, clobTokenIds=json.dumps(V2_TOKENS))
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.TOKENS
+
+
+def test_an_event_whose_outcomes_may_grow_is_refused_whole():
+    body = LADDER.price()
+    refused = read(body=body | {"negRiskAugmented": True})
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.AUGMENTED
+
+
+def test_a_kind_that_does_not_belong_to_its_event_is_refused():
+    body = LADDER.above() | {"markets": LADDER.price()["markets"], "negRisk": True}
+    refused = read(body=body)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.FAMILY
+
+
+def test_an_empty_range_is_refused():
+    name = "Will the price of Bitcoin be between $78,000 and $76,000 on November 24?"
+    refused = read(body=LADDER.price(), question=name, groupItemTitle="78,000-76,000", slug="x")
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.BOUNDS
 
 
 def test_a_rule_that_cannot_be_read_pairs_with_nothing():
-    row = read(gamma(description="by consensus"))
-    assert isinstance(row, Market)
-    assert row.fingerprint == row.key
+    facts = read(description="By consensus of credible reporting.")
+    assert isinstance(facts, Facts)
+    assert isinstance(facts.rule, Unread)
+    assert facts.market.fingerprint == facts.market.key
 
 
-def test_the_recorded_event_is_understood(shared):
-    text = (shared / "data/gamma/nautilus_search_response.json").read_bytes()
-    events = msgspec.convert(json.loads(text)["events"], list[GammaEvent], strict=False)
-    ladder = next(e for e in events if e.slug == "bitcoin-above-on-march-11")
-    market = ladder.markets[0]
-    assert bounds_in_question(market.question) == bounds_in_title(market.groupItemTitle)
-    assert fingerprint(market.description, END_MS) == fingerprint(ABOVE_TEXT, END_MS)
-    clob = ClobMarket(c=market.conditionId, ao=True)
-    end_ms = 1_773_244_800_000
-    row = read_market(market, clob, "BTC", end_ms, ladder.endDate)
-    assert isinstance(row, Market)
-    assert row.lower_usd_e6 == 64_000 * 10**6
+def test_a_slug_without_strikes_says_nothing_against_it():
+    assert row(slug="some-name-of-the-venues").lower_usd_e6 == 66_000 * 10**6
+
+
+def test_hourly_and_daily_ladders_of_one_instant_are_groups_of_their_own():
+    hourly = Ladder("BTC", NOON, hourly=True)
+    day, hour = row(), row(body=hourly.above())
+    assert day.expiry_ms == hour.expiry_ms
+    assert day.group != hour.group
+    assert day.fingerprint != hour.fingerprint
+    assert hour.group == group_number("BTC", hour.expiry_ms, Horizon.HOURLY)
+
+
+# --- which ladder an event is ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"title": "Bitcoin Up or Down on November 24?"}, Refusal.NO_LADDER),
+        ({"title": ""}, Refusal.NO_LADDER),
+        ({"endDate": None}, Refusal.END),
+        ({"endDate": "soon"}, Refusal.END),
+        ({"endDate": "2026-11-24T17:00:00"}, Refusal.END),  # without a zone it is no instant
+        ({"endDate": "2026-11-24T16:00:00Z"}, Refusal.END),  # noon of summer
+        ({"endDate": "2026-11-25T17:00:00Z"}, Refusal.DATE),
+        ({"title": "Bitcoin above ___ on November 23?"}, Refusal.DATE),
+        ({"slug": "bitcoin-above-on-november-23-2026"}, Refusal.DATE),
+        ({"slug": "ethereum-above-on-november-24-2026"}, Refusal.COIN),
+        ({"slug": "bitcoin-price-on-november-24-2026"}, Refusal.COIN),
+    ],
+)
+def test_title_slug_and_end_of_an_event_must_agree(changes, refusal):
+    refused = ladder_of(event(**changes))
+    assert isinstance(refused, Refused)
+    assert refused.reason is refusal
+
+
+def test_d09_last_years_event_under_this_years_name_is_another_ladder():
+    """Names without the year come again: only the end says which year they mean."""
+    old = Ladder("BTC", datetime(2025, 11, 24, 12, tzinfo=NEW_YORK), year_in_name=False)
+    new = Ladder("BTC", NOON, year_in_name=False)
+    assert old.above()["slug"] == new.above()["slug"]
+    before, after = ladder_of(event(old.above())), ladder_of(event(new.above()))
+    assert not isinstance(before, Refused)
+    assert not isinstance(after, Refused)
+    assert before.expiry != after.expiry
+    # A name that does carry the year may not say another one than the end.
+    refused = ladder_of(event(endDate=iso(datetime(2025, 11, 24, 12, tzinfo=NEW_YORK))))
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.DATE
+
+
+def test_d16_a_group_is_named_by_coin_and_time_whatever_comes_first():
+    """The old system named a group after the event that happened to come first."""
+    above, price = row(), row(body=LADDER.price())
+    assert above.group == price.group == group_number("BTC", above.expiry_ms)
+    families = [ladder_of(event(body)) for body in LADDER.events()]
+    assert [one.family for one in families if not isinstance(one, Refused)] == list(Family)
