@@ -11,6 +11,7 @@ from shm.errors import PolytrioError
 from sim import options as checked
 from sim.lifecycle import check_loopback, die_with_parent, serve
 from sim.options import Options, build_venue
+from sim.rules import read_script
 from sim.server import Door, WallClock
 
 
@@ -38,6 +39,16 @@ from sim.server import Door, WallClock
     help="Table of markets; the recording is then a table of quotes (CSV).",
 )
 @click.option("--speed", default=1.0, show_default=True, help="Pace of a recording.")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path),
+    help="Script of faults (TOML or JSON; docs/simulator.md); POST /sim/faults changes it.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Append the exchange's own account of everything to this file (JSON lines).",
+)
 @click.option("--die-with-parent", "tied", is_flag=True, help="End when the parent ends (Linux).")
 def main(
     *,
@@ -54,6 +65,8 @@ def main(
     recordings: tuple[Path, ...],
     recording_markets: Path | None,
     speed: float,
+    faults: Path | None,
+    truth: Path | None,
     tied: bool,
 ) -> None:
     """Run a complete local exchange that speaks the venue's protocol.
@@ -77,6 +90,8 @@ def main(
             recordings=recordings,
             recording_markets=recording_markets,
             speed=speed,
+            rules=() if faults is None else read_script(faults),
+            truth=truth,
         )
         clock = WallClock()
         door = Door(build_venue(options, clock.now_ms()), clock)

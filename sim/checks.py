@@ -17,6 +17,7 @@ from sim.limits import GTD_SAFETY_MS, MAX_OPEN_ORDERS_PER_WALLET
 from sim.market import Market
 from sim.matching import is_marketable, notional_usd_e6, plan
 from sim.order import Order, Outcome, Side
+from sim.restraints import Standing
 from sim.verify import domain_of, is_signed_by, order_hash, order_message
 from sim.wallets import SignatureType, wallet_of
 from sim.wire import IMMEDIATE, SignedOrder, Submission
@@ -132,6 +133,17 @@ def refusal(candidate: Candidate) -> str:
     return ""
 
 
+def _standing(candidate: Candidate) -> str:
+    address = candidate.key.address
+    standing = candidate.floor.restraints.standing(address)
+    if standing is Standing.BANNED:
+        return replies.BANNED.format(address=address)
+    closing = candidate.signed.side is Side.SELL
+    if standing is Standing.CLOSED_ONLY and not closing:
+        return replies.CLOSED_ONLY.format(address=address)
+    return ""
+
+
 def _owner(candidate: Candidate) -> str:
     return "" if candidate.submission.owner == candidate.key.key else replies.WRONG_OWNER
 
@@ -233,9 +245,19 @@ def _funds(candidate: Candidate) -> str:
         held_e6 = floor.ledger.position_e6(order.wallet, order.token)
         free_e6 = held_e6 - floor.register.reserved_e6(order.wallet, order.token)
         return "" if order.original_e6 <= free_e6 else replies.NO_FUNDS
-    free_usd_e6 = floor.ledger.cash_usd_e6(order.wallet)
+    restraints = floor.restraints
+    cash_usd_e6 = floor.ledger.cash_usd_e6(order.wallet)
+    free_usd_e6 = restraints.usable_usd_e6(order.wallet, cash_usd_e6)
     free_usd_e6 -= floor.register.reserved_usd_e6(order.wallet)
-    return "" if needed_usd_e6(candidate.venue(), order) <= free_usd_e6 else replies.NO_FUNDS
+    needed = needed_usd_e6(candidate.venue(), order)
+    if needed > free_usd_e6:
+        return replies.NO_FUNDS
+    locked_usd_e6 = restraints.locked_usd_e6(order.wallet)
+    if needed > free_usd_e6 - locked_usd_e6:
+        return replies.PHANTOM_LOCK.format(
+            balance=cash_usd_e6, matched=locked_usd_e6, amount=needed
+        )
+    return ""
 
 
 def needed_usd_e6(market: Market, order: Order) -> int:
@@ -256,6 +278,7 @@ def needed_usd_e6(market: Market, order: Order) -> int:
 
 
 CHECKS: dict[str, Callable[[Candidate], str]] = {
+    "standing": _standing,
     "owner": _owner,
     "signer": _signer,
     "maker": _maker,

@@ -1,4 +1,4 @@
-"""What the exchange tells the world: market frames, frames of one API key, and notices for tests.
+"""What the exchange tells the world: market frames, frames of one API key, what rules make of it.
 
 The core returns these values; the sockets deliver them. A frame carries its final text, so that it
 is encoded once however many sockets receive it.
@@ -46,4 +46,21 @@ class Notice:
     condition_ids: tuple[str, ...]
 
 
-Event = Frame | UserFrame | Notice
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """A text for all sockets of a channel ("market" or "user"), whatever they have asked for."""
+
+    channel: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The end of all sockets of a channel; `code` is a close code to send first, 0 for none."""
+
+    channel: str
+    reset: bool
+    code: int = 0
+
+
+Event = Frame | UserFrame | Notice | Broadcast | HangUp

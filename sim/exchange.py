@@ -7,57 +7,29 @@ server and a paper mode that mirrors live books drive the same object.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 import msgspec
 
-from shm.units import format_size
 from sim import replies
 from sim.auth import ApiKey, KeyRing
-from sim.checks import Candidate, refusal
+from sim.buckets import RateLimits
 from sim.events import Event
-from sim.floor import Executed, Floor
+from sim.faults import Faults
+from sim.floor import Floor
 from sim.heartbeats import Heartbeats
-from sim.ledger import Ledger
-from sim.limits import GTD_SAFETY_MS
+from sim.intake import Counters, Intake, Verdict
+from sim.ledger import Ledger, Movement
 from sim.market import Market
-from sim.matching import notional_usd_e6
+from sim.modes import Engine
 from sim.order import Order, Outcome, Side, Status
+from sim.story import tell_movement, tell_status
 from sim.trades import GOOD_PATH, TRANSITIONS, Delays, Trade, TradeBook, TradeStatus
+from sim.truth import Truth
 from sim.userframes import trade_frames
 from sim.wallets import SignatureType, wallet_of
-from sim.wire import Submission, parse_submission
+from sim.wire import parse_submission
 
 Raw = bytes | msgspec.Raw
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one submission.
-
-    An order is accepted only with an id and without an error; a killed one has both. `making` and
-    `taking` are what was given and got in this match, in base units.
-    """
-
-    error: str = ""
-    order_id: str = ""
-    status: str = ""
-    making_e6: int = 0
-    taking_e6: int = 0
-    trade_ids: tuple[str, ...] = ()
-
-    def body(self) -> dict[str, Any]:
-        """The reply object; an element of POST /orders says success even when it failed."""
-        return {
-            "errorMsg": self.error,
-            "orderID": self.order_id,
-            "takingAmount": format_size(self.taking_e6) if self.trade_ids else "",
-            "makingAmount": format_size(self.making_e6) if self.trade_ids else "",
-            "status": self.status,
-            "transactionsHashes": [],
-            "tradeIDs": list(self.trade_ids),
-            "success": True,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +41,28 @@ class Canceled:
     events: list[Event] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Counters:
-    """What the admin page counts."""
-
-    orders_received: int = 0
-    orders_matched: int = 0
-
-
 class Exchange:
     """The whole venue. `opening_usd_e6` is what each wallet of a new EOA starts with."""
 
-    def __init__(self, seed: int, opening_usd_e6: int, delays: Delays) -> None:
+    def __init__(
+        self, seed: int, opening_usd_e6: int, delays: Delays, truth: Truth | None = None
+    ) -> None:
         self.seed = seed
         self.opening_usd_e6 = opening_usd_e6
+        self.truth = truth or Truth()
+        self.faults = Faults(seed, self.truth)
+        self.engine = Engine()
+        self.rates = RateLimits()
         self.keys = KeyRing(seed)
-        self.floor = Floor(Random(f"floor {seed}"), Ledger(), TradeBook(delays))
+        ledger = Ledger()
+        rng = Random(f"floor {seed}")
+        self.floor = Floor(rng, ledger, TradeBook(delays), self.truth, self.faults)
         self.heartbeats = Heartbeats(Random(f"heartbeats {seed}"))
-        self.counters = Counters()
         self.wallets: dict[str, tuple[str, int]] = {}
         """Wallets of users, with the EOA behind each and its signature type."""
         self.by_token: dict[str, tuple[Market, Outcome]] = {}
+        self.intake = Intake(self.floor, self.faults, self.engine, self.by_token)
+        ledger.watch = self._tell_movement
         self._batch_rng = Random(f"batches {seed}")
 
     # Markets.
@@ -108,11 +81,15 @@ class Exchange:
         found = self.by_token.get(token)
         return found if found is not None and found[0].accepting else None
 
-    def resolve(self, condition_id: str, winner: Outcome, now_ms: int) -> list[Event]:
+    def resolve(
+        self, condition_id: str, winner: Outcome | None, now_ms: int, *, pay: bool = True
+    ) -> list[Event]:
         """Close a market for good: cancel what rests, settle what is under way, pay the winners.
 
-        Payment is at once; on the venue somebody has to redeem after the oracle has spoken.
+        Payment is at once; on the venue somebody has to redeem after the oracle has spoken. Without
+        a winner both tokens pay half; without `pay` nothing is paid and tokens stay where they are.
         """
+        self.truth.ms = now_ms
         market = self.floor.markets[condition_id]
         resting = self.floor.register.open_in(condition_id)
         events = self.floor.withdraw(resting, Status.CANCELED_RESOLVED, now_ms)
@@ -120,7 +97,14 @@ class Exchange:
         for trade in list(self.floor.tape.by_id.values()):
             if trade.condition_id == condition_id:
                 events += self._finish_trade(trade, now_ms)
-        self.floor.ledger.redeem(condition_id, market.facts.tokens, winner)
+        self.truth.record(
+            "resolved",
+            market=condition_id,
+            winner="SPLIT" if winner is None else winner.name,
+            paid=pay,
+        )
+        if pay:
+            self.floor.ledger.redeem(condition_id, market.facts.tokens, winner)
         return events
 
     # Accounts.
@@ -139,13 +123,22 @@ class Exchange:
 
     # Orders.
 
-    def place(self, key: ApiKey, raw: Raw, now_ms: int) -> tuple[Verdict, list[Event]]:
-        """One order, unparsed, of the owner of `key`."""
+    @property
+    def counters(self) -> Counters:
+        """What was counted of orders."""
+        return self.intake.counters
+
+    def place(
+        self, key: ApiKey, raw: Raw, now_ms: int, leg: int = 1
+    ) -> tuple[Verdict, list[Event]]:
+        """One order, unparsed, of the owner of `key`; place `leg` of its batch."""
+        self.truth.ms = now_ms
         self.counters.orders_received += 1
         submission = parse_submission(raw)
         if isinstance(submission, str):
+            self.truth.record("order", accepted=False, why=submission, leg=leg, order_id="")
             return Verdict(error=submission), []
-        return self.submit(key, submission, now_ms)
+        return self.intake.submit(key, submission, now_ms, leg)
 
     def place_many(
         self, key: ApiKey, raws: Iterable[Raw], now_ms: int
@@ -156,60 +149,9 @@ class Exchange:
         verdicts: dict[int, Verdict] = {}
         events: list[Event] = []
         for index, raw in elements:
-            verdicts[index], caused = self.place(key, raw, now_ms)
+            verdicts[index], caused = self.place(key, raw, now_ms, index + 1)
             events += caused
         return [verdicts[index] for index in range(len(verdicts))], events
-
-    def submit(
-        self, key: ApiKey, submission: Submission, now_ms: int
-    ) -> tuple[Verdict, list[Event]]:
-        """A parsed order: the checks, then the book."""
-        found = self.by_token.get(str(submission.order.token_id))
-        market, outcome = found if found is not None else (None, Outcome.YES)
-        candidate = Candidate(submission, key, self.floor, market, outcome, now_ms)
-        error = refusal(candidate)
-        if error:
-            return Verdict(error=error), []
-        order = candidate.order()
-        drop_ms = order.expiration_s * 1000 - GTD_SAFETY_MS if order.expiration_s else None
-        self.floor.register.add(order, drop_ms)
-        if candidate.immediate:
-            return self._execute_immediate(order, now_ms)
-        done = self.floor.submit(order, now_ms, rest=True)
-        return self._accepted(order, done), done.events
-
-    def _execute_immediate(self, order: Order, now_ms: int) -> tuple[Verdict, list[Event]]:
-        killed = self._killed(order)
-        if killed:
-            sentence = f"CANCELED_{killed}"
-            events = self.floor.withdraw([order], Status.CANCELED, now_ms, sentence=sentence)
-            return Verdict(error=killed, order_id=order.order_id), events
-        done = self.floor.submit(order, now_ms, rest=False)
-        events = done.events
-        verdict = self._accepted(order, done)
-        if order.status is Status.LIVE:
-            events += self.floor.withdraw([order], Status.CANCELED, now_ms)
-        return verdict, events
-
-    def _killed(self, order: Order) -> str:
-        match = self.floor.preview(order)
-        if order.order_type == "FOK":
-            return replies.FOK_KILLED if match.unfilled_e6 else ""
-        return "" if match.filled_e6 else replies.FAK_KILLED
-
-    def _accepted(self, order: Order, done: Executed) -> Verdict:
-        if not done.trades:
-            return Verdict(order_id=order.order_id, status="live")
-        self.counters.orders_matched += 1
-        shares = done.plan.filled_e6
-        usd = sum(
-            notional_usd_e6(fill.size_e6, execution.price_e4, order.side)
-            for execution in done.plan.executions
-            for fill in execution.fills
-        )
-        making, taking = (usd, shares) if order.side is Side.BUY else (shares, usd)
-        ids = tuple(trade.trade_id for trade in done.trades)
-        return Verdict("", order.order_id, "matched", making, taking, ids)
 
     # Cancelling.
 
@@ -220,8 +162,11 @@ class Exchange:
         for order_id in dict.fromkeys(order_ids):
             order = self.floor.register.get(order_id)
             mine = order is not None and order.owner == key.key
+            delayed = mine and order is not None and order.status is Status.DELAYED
             if order is not None and mine and order.status is Status.LIVE:
                 orders.append(order)
+            elif delayed or self.intake.holds(order_id):
+                result.not_canceled[order_id] = replies.IN_DELAY
             else:
                 result.not_canceled[order_id] = replies.NOT_CANCELED
         return self._cancel(orders, now_ms, result)
@@ -235,9 +180,14 @@ class Exchange:
             for order in self.floor.register.open_of(key.key)
             if market in ("", order.condition_id) and asset_id in ("", order.token)
         ]
-        return self._cancel(orders, now_ms, Canceled())
+        result = Canceled()
+        for order in orders:
+            if order.status is Status.DELAYED:
+                result.not_canceled[order.order_id] = replies.IN_DELAY
+        return self._cancel(_live(orders), now_ms, result)
 
     def _cancel(self, orders: list[Order], now_ms: int, result: Canceled) -> Canceled:
+        self.truth.ms = now_ms
         result.canceled.extend(order.order_id for order in orders)
         result.events.extend(self._withdraw(orders, Status.CANCELED, now_ms))
         return result
@@ -253,13 +203,16 @@ class Exchange:
 
     def advance(self, now_ms: int) -> list[Event]:
         """What happens by itself: trades settle, GTD orders end, silent keys lose their orders."""
-        events: list[Event] = []
+        self.truth.ms = now_ms
+        events = self.intake.advance(now_ms)
         for trade, status in self.floor.tape.due(now_ms):
             events += self.settle(trade, status, now_ms)
         expired = self.floor.register.expired(now_ms)
         events += self._withdraw(expired, Status.CANCELED_EXPIRED, now_ms)
         for owner in self.heartbeats.silent(now_ms):
-            orders = self.floor.register.open_of(owner)
+            orders = _live(self.floor.register.open_of(owner))
+            if orders:
+                self.truth.record("heartbeat_lost", orders=[order.order_id for order in orders])
             events += self._withdraw(orders, Status.CANCELED, now_ms)
         return events
 
@@ -268,14 +221,20 @@ class Exchange:
 
         Orders that the reversal leaves without funds are removed as INVALID.
         """
+        self.truth.ms = now_ms
         trade.become(status, now_ms)
+        tell_status(self.truth, trade)
         events: list[Event] = list(trade_frames(trade))
         if status is TradeStatus.FAILED:
-            self.floor.ledger.apply(trade.movement.reversed())
+            self.floor.ledger.apply(trade.movement.reversed(), f"failed {trade.trade_id}")
             orders = [trade.taker, *(fill.maker for fill in trade.execution.fills)]
             for wallet in dict.fromkeys(order.wallet for order in orders if not order.house):
-                events += self._withdraw(self._uncovered(wallet), Status.INVALID, now_ms)
+                events += self.drop_uncovered(wallet, now_ms)
         return events
+
+    def drop_uncovered(self, wallet: str, now_ms: int) -> list[Event]:
+        """Remove orders for which the wallet has no money or tokens any more, as INVALID."""
+        return self._withdraw(self._uncovered(wallet), Status.INVALID, now_ms)
 
     def _finish_trade(self, trade: Trade, now_ms: int) -> list[Event]:
         events: list[Event] = []
@@ -283,6 +242,9 @@ class Exchange:
             if status in TRANSITIONS[trade.status]:
                 events += self.settle(trade, status, now_ms)
         return events
+
+    def _tell_movement(self, cause: str, movement: Movement) -> None:
+        tell_movement(self.truth, self.floor.ledger, self.wallets.keys(), cause, movement)
 
     def _uncovered(self, wallet: str) -> list[Order]:
         ledger, register = self.floor.ledger, self.floor.register
@@ -297,3 +259,7 @@ class Exchange:
                 > ledger.position_e6(wallet, order.token)
             )
         ]
+
+
+def _live(orders: list[Order]) -> list[Order]:
+    return [order for order in orders if order.status is Status.LIVE]

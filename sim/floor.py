@@ -9,14 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
+from sim.courses import course_of
 from sim.events import Event
+from sim.faults import Faults, Later, Subject
 from sim.fees import taker_fee_usd_e6
 from sim.ledger import Ledger, Movement
 from sim.market import Market, Touch, TradePrint
 from sim.matching import Execution, Fill, Plan, maker_notional_usd_e6, notional_usd_e6, plan
 from sim.order import Order, Side, Status
 from sim.register import Register
-from sim.trades import Trade, TradeBook
+from sim.restraints import Restraints
+from sim.rules import TRADE
+from sim.story import tell_end, tell_trade
+from sim.trades import Course, Trade, TradeBook
+from sim.truth import Truth
 from sim.userframes import order_frame, trade_frames
 
 
@@ -42,15 +48,20 @@ class Executed:
 class Floor:
     """All markets by condition id, and everything that a match touches.
 
-    `rng` gives ids, so that one seed gives one stream. `bought` is emptied by whoever reads it.
+    `rng` gives ids, so that one seed gives one stream. `bought` is emptied by whoever reads it, and
+    so is `put_off`: acts that a trade has caused, which must not disturb the transaction.
     """
 
     rng: Random
     ledger: Ledger
     tape: TradeBook
+    truth: Truth
+    faults: Faults
     markets: dict[str, Market] = field(default_factory=dict)
     register: Register = field(default_factory=Register)
+    restraints: Restraints = field(default_factory=Restraints)
     bought: list[Bought] = field(default_factory=list)
+    put_off: list[Later] = field(default_factory=list)
 
     def preview(self, order: Order) -> Plan:
         """Whom `order` would trade with, without trading."""
@@ -63,6 +74,17 @@ class Floor:
         caller to cancel.
         """
         work = _Transaction(self.markets[order.condition_id], now_ms)
+        if not order.house:
+            work.events.append(order_frame(order, "PLACEMENT", now_ms))
+        done = self._enter(work, order, rest=rest)
+        done.events = work.close()
+        return done
+
+    def release(self, order: Order, now_ms: int, *, rest: bool) -> Executed:
+        """Bring a DELAYED order, which was announced when it came, to the book."""
+        order.become(Status.LIVE)
+        work = _Transaction(self.markets[order.condition_id], now_ms)
+        work.events.append(order_frame(order, "UPDATE", now_ms))
         done = self._enter(work, order, rest=rest)
         done.events = work.close()
         return done
@@ -99,8 +121,6 @@ class Floor:
 
     def _enter(self, work: "_Transaction", order: Order, *, rest: bool) -> Executed:
         done = Executed(plan(work.market.book, order))
-        if not order.house:
-            work.events.append(order_frame(order, "PLACEMENT", work.now_ms))
         for execution in done.plan.executions:
             work.touched.append(_touch_of(execution))
             trade = self._trade(work.market, order, execution, work.now_ms)
@@ -119,19 +139,21 @@ class Floor:
         order.become(status)
         if not order.house:
             self.register.finish(order)
+            tell_end(self.truth, order, sentence)
             work.events.append(order_frame(order, "CANCELLATION", work.now_ms, status=sentence))
 
     def _trade(self, market: Market, taker: Order, execution: Execution, now_ms: int) -> Trade:
         self._cover_house(market, [fill.maker for fill in execution.fills], execution)
         self._cover_house(market, [taker], execution)
         movement = _movement(market, taker, execution)
-        self.ledger.apply(movement)
+        trade_id = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        self.ledger.apply(movement, f"trade {trade_id}")
         for fill in execution.fills:
             market.book.shrink(fill.maker, fill.size_e6)
             self._fill(fill.maker, fill.size_e6)
         self._fill(taker, execution.size_e6)
         return Trade(
-            trade_id=str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
+            trade_id=trade_id,
             condition_id=market.facts.condition_id,
             taker=taker,
             execution=execution,
@@ -147,8 +169,9 @@ class Floor:
             self.bought.append(Bought(order.wallet, order.token, size_e6))
         if order.remaining_e6 == 0:
             order.become(Status.MATCHED)
-            if not order.house and self.register.knows(order.order_id):
+            if not order.house and self.register.get(order.order_id) is not None:
                 self.register.finish(order)
+                tell_end(self.truth, order, "")
 
     def _cover_house(self, market: Market, orders: list[Order], execution: Execution) -> None:
         # The house has an endless purse: it mints the sets that it sells out of, at full price.
@@ -161,16 +184,38 @@ class Floor:
                     )
 
     def _tell(self, trade: Trade, now_ms: int) -> list[Event]:
-        parties = trade.parties()
-        if not parties:
+        if not trade.parties():
             return []
-        self.tape.add(trade)
+        tell_trade(self.truth, trade, self.markets[trade.condition_id].facts.fee_rate_e6)
+        self.tape.add(trade, self._course(trade, now_ms))
         events: list[Event] = []
         for order in (trade.taker, *(fill.maker for fill in trade.execution.fills)):
             if not order.house:
                 order.trade_ids.append(trade.trade_id)
                 events.append(order_frame(order, "UPDATE", now_ms))
         return events + list(trade_frames(trade))
+
+    def _course(self, trade: Trade, now_ms: int) -> Course:
+        good = self.tape.good_course()
+        if not self.faults.watches(TRADE):
+            return good
+        orders = [trade.taker, *(fill.maker for fill in trade.execution.fills)]
+        subjects = [
+            Subject(
+                wallet=order.wallet,
+                market=order.condition_id,
+                token=order.token,
+                side=str(order.side),
+                order_type=order.order_type,
+                order_id=order.order_id,
+                status=str(trade.status),
+            )
+            for order in orders
+            if not order.house
+        ]
+        strikes, _, later = self.faults.visit(TRADE, subjects, now_ms, put_off=True)
+        self.put_off += later
+        return course_of((strike.effect for strike in strikes), good)
 
 
 @dataclass(slots=True)

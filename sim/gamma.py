@@ -12,7 +12,7 @@ import msgspec
 from shm.units import PRICE_ONE_E4, format_fixed, format_size
 from sim.book import PRICE_TEXT
 from sim.ladders import NEW_YORK, ListedEvent, Listing
-from sim.market import Market
+from sim.market import Facts, Market
 from sim.order import Outcome, Side, own_price_e4
 from sim.replies import number
 
@@ -108,7 +108,7 @@ def _texts_of(event: ListedEvent, listing: Listing) -> dict[str, Any]:
 
 
 def _flags_of(event: ListedEvent, listing: Listing, market: Market) -> dict[str, Any]:
-    facts = listing.facts
+    facts = market.facts
     neg_risk: dict[str, Any] = {
         "negRisk": facts.neg_risk,
         "negRiskRequestID": listing.request_id,
@@ -211,14 +211,14 @@ def new_market_text(event: ListedEvent, listing: Listing, tick_e4: int, now_ms: 
     return _ENCODE(body).decode()
 
 
-def market_resolved_text(listing: Listing, winner: Outcome, now_ms: int) -> str:
-    """The `market_resolved` frame."""
+def market_resolved_text(market_id: str, facts: Facts, winner: Outcome | None, now_ms: int) -> str:
+    """The `market_resolved` frame; without a winner both tokens pay half."""
     body = {
-        "id": listing.market_id,
-        "market": listing.facts.condition_id,
-        "assets_ids": list(listing.facts.tokens),
-        "winning_asset_id": listing.facts.tokens[winner],
-        "winning_outcome": ("Yes", "No")[winner],
+        "id": market_id,
+        "market": facts.condition_id,
+        "assets_ids": list(facts.tokens),
+        "winning_asset_id": "" if winner is None else facts.tokens[winner],
+        "winning_outcome": "" if winner is None else ("Yes", "No")[winner],
         "timestamp": str(now_ms),
         "event_type": "market_resolved",
         "tags": [],

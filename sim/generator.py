@@ -287,7 +287,7 @@ class Generator:
         for listing in group.ladder.listings:
             winner = winner_of(listing, settlement_e4)
             events += self.exchange.resolve(listing.facts.condition_id, winner, now_ms)
-            text = market_resolved_text(listing, winner, now_ms)
+            text = market_resolved_text(listing.market_id, listing.facts, winner, now_ms)
             for token in listing.facts.tokens:
                 events.append(Frame(Audience.TOKEN_CUSTOM, token, text))
         return events

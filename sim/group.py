@@ -176,7 +176,8 @@ class Group:
         events.append(self._notice(()))
         for quoter in self._claimed(offer):
             quoter.busy = False
-            events += quoter.requote(now_ms)
+            if quoter.market.accepting:
+                events += quoter.requote(now_ms)
         return events
 
     def abandon_offer(self) -> list[Event]:

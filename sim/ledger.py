@@ -6,8 +6,13 @@ market the tokens of either outcome equal the collateral.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+DUST = "dust"
+"""Wallet that gets the micro-dollars which no half of an odd holding can have."""
+OUTSIDE = "outside"
+"""Wallet that stands for the rest of the world: withdrawals go there, deposits come from it."""
 
 
 class UnbalancedMovement(ValueError):
@@ -48,18 +53,23 @@ class Account:
 
 
 class Ledger:
-    """All wallets, the collateral pool of each market, and the fees taken."""
+    """All wallets, the collateral pool of each market, and the fees taken.
+
+    `watch` hears of every change, after it was made, with its cause.
+    """
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self.collateral_usd_e6: defaultdict[str, int] = defaultdict(int)
         self.fees_usd_e6 = 0
+        self.watch: Callable[[str, Movement], None] = _unwatched
 
     def open_account(self, wallet: str, opening_usd_e6: int) -> None:
         """Pay in the opening cash; `ValueError` for a wallet that is known."""
         if wallet in self.accounts:
             raise ValueError(f"wallet {wallet} has an account")
         self.accounts[wallet] = Account(opening_usd_e6, opening_usd_e6)
+        self.watch("open", Movement("", ((wallet, opening_usd_e6),), ()))
 
     def cash_usd_e6(self, wallet: str) -> int:
         """Cash of a wallet, 0 for an unknown one."""
@@ -71,7 +81,7 @@ class Ledger:
         account = self.accounts.get(wallet)
         return account.positions.get(token, 0) if account else 0
 
-    def apply(self, movement: Movement) -> None:
+    def apply(self, movement: Movement, cause: str = "") -> None:
         """Book a movement; `UnbalancedMovement` when it would make or lose anything."""
         balance = sum(by for _, by in movement.cash)
         if balance + movement.collateral_usd_e6 + movement.fee_usd_e6 != 0:
@@ -85,6 +95,7 @@ class Ledger:
         self.fees_usd_e6 += movement.fee_usd_e6
         if movement.fee_payer:
             self._account(movement.fee_payer).fees_usd_e6 += movement.fee_usd_e6
+        self.watch(cause, movement)
 
     def mint(self, wallet: str, condition_id: str, tokens: tuple[str, str], size_e6: int) -> None:
         """Split cash into a set: $1 a share becomes collateral, both tokens appear."""
@@ -94,32 +105,45 @@ class Ledger:
                 ((wallet, -size_e6),),
                 tuple((wallet, token, size_e6) for token in tokens),
                 collateral_usd_e6=size_e6,
-            )
+            ),
+            "mint",
         )
 
-    def redeem(self, condition_id: str, tokens: tuple[str, str], winner: int) -> None:
-        """Pay $1 for each share of `tokens[winner]` and remove both tokens from all wallets."""
-        for wallet, account in self.accounts.items():
+    def transfer(self, wallet: str, usd_e6: int, token: str = "", size_e6: int = 0) -> None:
+        """Move cash and shares of a token from the rest of the world, or, negative, to it."""
+        tokens = ((wallet, token, size_e6), (OUTSIDE, token, -size_e6)) if size_e6 else ()
+        cash = ((wallet, usd_e6), (OUTSIDE, -usd_e6)) if usd_e6 else ()
+        self.apply(Movement("", cash, tokens), "transfer")
+
+    def redeem(self, condition_id: str, tokens: tuple[str, str], winner: int | None) -> None:
+        """Pay $1 for each share of `tokens[winner]` and remove both tokens from all wallets.
+
+        Without a winner every share pays half a dollar.
+        """
+        for wallet, account in list(self.accounts.items()):
             held = [account.positions.get(token, 0) for token in tokens]
             if any(held):
-                self._redeem_wallet(wallet, condition_id, tokens, (held[winner], held))
+                usd_e6 = sum(held) // 2 if winner is None else held[winner]
+                self._redeem_wallet(wallet, condition_id, tokens, usd_e6)
+        left_usd_e6 = self.collateral_usd_e6[condition_id]
+        if winner is None and 0 < left_usd_e6 <= len(self.accounts):
+            self.apply(Movement(condition_id, ((DUST, left_usd_e6),), (), -left_usd_e6), "dust")
         if self.collateral_usd_e6[condition_id] != 0:
             raise UnbalancedMovement(f"collateral of {condition_id} is left after redemption")
 
     def _redeem_wallet(
-        self,
-        wallet: str,
-        condition_id: str,
-        tokens: tuple[str, str],
-        payout: tuple[int, list[int]],
+        self, wallet: str, condition_id: str, tokens: tuple[str, str], usd_e6: int
     ) -> None:
-        usd_e6, held = payout
         account = self.accounts[wallet]
         account.cash_usd_e6 += usd_e6
         self.collateral_usd_e6[condition_id] -= usd_e6
-        for token, size_e6 in zip(tokens, held, strict=True):
+        gone: list[tuple[str, str, int]] = []
+        for token in tokens:
+            size_e6 = account.positions.get(token, 0)
             if size_e6:
                 self._move_tokens(wallet, token, -size_e6)
+                gone.append((wallet, token, -size_e6))
+        self.watch("redeem", Movement(condition_id, ((wallet, usd_e6),), tuple(gone), -usd_e6))
 
     def total_usd_e6(self) -> int:
         """All cash, collateral and fees; equals `paid_in_usd_e6` at all times."""
@@ -162,3 +186,7 @@ class Ledger:
             movement.collateral_usd_e6 and not both
         ):
             raise UnbalancedMovement(f"tokens do not match the collateral: {movement}")
+
+
+def _unwatched(_cause: str, _movement: Movement) -> None:
+    """Nobody listens."""

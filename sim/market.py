@@ -62,6 +62,7 @@ class Market:
 
     `stamp_offset_ms` moves the timestamps of its frames away from the clock of the process, for
     recordings; `stamp_ms` is the time of the last change. `hashes` are those of (YES, NO).
+    `hold_ms` is the delay of takers (`itode`), 0 in markets without.
     """
 
     facts: Facts
@@ -69,6 +70,7 @@ class Market:
     stamp_ms: int
     stamp_offset_ms: int = 0
     accepting: bool = True
+    hold_ms: int = 0
     last_trade: TradePrint | None = None
     book: Book = field(default_factory=Book)
     hashes: tuple[str, str] = ("", "")

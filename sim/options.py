@@ -1,5 +1,6 @@
 """The command line's options as checked values, and the venue that they describe."""
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from sim.exchange import Exchange
 from sim.generator import Generator, GeneratorSettings
 from sim.playback import Playback
 from sim.recording import RecordedFrame, read_recording
+from sim.rules import Rule
 from sim.source import Source
 from sim.trades import Delays
+from sim.truth import Truth, TruthFile
 from sim.venue import Venue
 
 DAYS_MAX = 7
@@ -44,6 +47,8 @@ class Options:
     recordings: tuple[Path, ...]
     recording_markets: Path | None
     speed: float
+    rules: tuple[Rule, ...] = ()
+    truth: Path | None = None
 
     def __post_init__(self) -> None:
         check_range("--days", self.days, 1, DAYS_MAX)
@@ -100,7 +105,13 @@ def check_delays(mined_ms: int, confirmed_ms: int) -> Delays:
 
 def build_venue(options: Options, now_ms: int) -> Venue:
     """A venue with its first markets; `ConfigError` or `InputError` when a file is not usable."""
-    exchange = Exchange(options.seed, options.opening_cash_usd_e6, options.delays)
+    file = None if options.truth is None else TruthFile(options.truth)
+    truth = Truth(file, ms=now_ms)
+    truth.record("start", seed=options.seed, pid=os.getpid())
+    exchange = Exchange(options.seed, options.opening_cash_usd_e6, options.delays, truth)
+    trouble = exchange.faults.add(options.rules, now_ms)
+    if trouble:
+        raise ConfigError(f"--faults: {trouble}")
     catalog = Catalog()
     source = _source(options, exchange, catalog)
     venue = Venue(exchange, catalog, source, now_ms)

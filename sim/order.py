@@ -28,6 +28,7 @@ class Status(enum.StrEnum):
     """Where an order is; the texts are the venue's."""
 
     LIVE = "LIVE"
+    DELAYED = "DELAYED"
     MATCHED = "MATCHED"
     CANCELED = "CANCELED"
     CANCELED_EXPIRED = "CANCELED_EXPIRED_ORDER"
@@ -36,14 +37,19 @@ class Status(enum.StrEnum):
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.LIVE: frozenset(Status) - {Status.LIVE},
+    Status.DELAYED: frozenset(Status) - {Status.DELAYED, Status.MATCHED},
+    Status.LIVE: frozenset(Status) - {Status.LIVE, Status.DELAYED},
     Status.MATCHED: frozenset(),
     Status.CANCELED: frozenset(),
     Status.CANCELED_EXPIRED: frozenset(),
     Status.CANCELED_RESOLVED: frozenset(),
     Status.INVALID: frozenset(),
 }
-"""Everything ends once: an order leaves LIVE for exactly one final state."""
+"""Everything ends once: an order leaves LIVE for exactly one final state.
+
+A DELAYED one is accepted and not in the book yet; it can only match after it has become LIVE.
+"""
+OPEN = frozenset({Status.LIVE, Status.DELAYED})
 
 
 OUTCOME_TEXT = {Outcome.YES: "Yes", Outcome.NO: "No"}

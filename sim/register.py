@@ -1,14 +1,14 @@
 """Every order that users have placed: by hash, by owner, by wallet; and when GTD ones end.
 
 A hash is known for good once the venue has acknowledged its order, whether it rests, traded or was
-killed; the same hash again is a duplicate.
+killed; the same hash again is a duplicate. So hashes are kept far longer than orders.
 """
 
 import heapq
 from collections import OrderedDict, defaultdict, deque
 
-from sim.limits import MAX_FINISHED_ORDERS
-from sim.order import Order, Side, Status
+from sim.limits import MAX_FINISHED_ORDERS, MAX_KNOWN_HASHES
+from sim.order import OPEN, Order, Side
 
 
 class Register:
@@ -16,6 +16,7 @@ class Register:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Order] = {}
+        self._known: OrderedDict[str, None] = OrderedDict()
         self._finished: deque[str] = deque()
         self._open: defaultdict[str, OrderedDict[str, Order]] = defaultdict(OrderedDict)
         self._wallets: defaultdict[str, set[str]] = defaultdict(set)
@@ -23,7 +24,17 @@ class Register:
 
     def knows(self, order_id: str) -> bool:
         """Whether this hash was acknowledged before."""
-        return order_id in self._by_id
+        return order_id in self._known
+
+    def note(self, order_id: str) -> None:
+        """Know a hash of which there is no order: one that is held back, or was refused."""
+        self._known[order_id] = None
+        if len(self._known) > MAX_KNOWN_HASHES:
+            self._known.popitem(last=False)
+
+    def unnote(self, order_id: str) -> None:
+        """Forget a hash again; what was held back is looked at anew."""
+        self._known.pop(order_id, None)
 
     def get(self, order_id: str) -> Order | None:
         """The order of this hash, open or not."""
@@ -34,6 +45,7 @@ class Register:
         if order.order_id in self._by_id:
             raise ValueError(f"order {order.order_id} is known")
         self._by_id[order.order_id] = order
+        self.note(order.order_id)
         self._open[order.owner][order.order_id] = order
         self._wallets[order.wallet].add(order.order_id)
         if drop_ms is not None:
@@ -85,12 +97,16 @@ class Register:
         """Open orders of a wallet, in no promised order."""
         return self._of_wallet(wallet)
 
+    def all_orders(self) -> list[Order]:
+        """All orders that are remembered, oldest first."""
+        return list(self._by_id.values())
+
     def expired(self, now_ms: int) -> list[Order]:
         """GTD orders whose time is over and that are still live; each is returned once."""
         out: list[Order] = []
         while self._expiring and self._expiring[0][0] <= now_ms:
             order = self._by_id.get(heapq.heappop(self._expiring)[1])
-            if order is not None and order.status is Status.LIVE:
+            if order is not None and order.status in OPEN:
                 out.append(order)
         return out
 

@@ -5,7 +5,7 @@ there; they are worded as the venue's public issue threads quote them, or plainl
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -45,6 +45,22 @@ NO_SUCH_BOOK = "the orderbook {token} does not exist"  # ours
 TOO_MANY_OPEN = "too many open orders"  # ours
 ORDER_NOT_FOUND = "order not found"  # ours
 NOT_CANCELED = "already canceled or matched"
+IN_DELAY = "order is in its delay window and cannot be canceled"  # ours
+
+BANNED = "'{address}' address banned"
+CLOSED_ONLY = "'{address}' address in closed only mode"
+GEOBLOCKED = "Trading restricted in your region"
+PHANTOM_LOCK = (  # ours: NO_FUNDS with the sums that public issue threads quote
+    "not enough balance / allowance: the balance is not enough -> balance: {balance}, "
+    "sum of matched orders: {matched}, order amount: {amount}"
+)
+RESTARTING = "Too Early: the matching engine is restarting, please retry"  # ours
+THROTTLED = "Too Many Requests"  # ours
+TRADING_DISABLED = "Trading is currently disabled. Check polymarket.com for updates"  # ours
+CANCEL_ONLY = (
+    "Trading is currently cancel-only. New orders are not accepted, but cancels are allowed."
+)
+POST_ONLY_MODE = "post-only mode: only post-only orders and cancels are allowed"
 
 INVALID_ORDER_ID = "Invalid orderID"
 TOO_MANY_CANCELS = "Too many orders in payload, max allowed: {limit}"
@@ -58,14 +74,26 @@ INVALID_PARAMETER = "invalid query parameter: {name}"  # ours
 NO_ROUTE = "404 page not found"  # ours
 
 
+class Waits(Protocol):
+    """A reply that is not decided yet, as orders of it are held back."""
+
+    def decided(self) -> "Reply | None":
+        """The reply, once everything in it is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply: JSON `body`, or plain `text`, and the events that the request caused."""
+    """One HTTP reply: JSON `body`, or plain `text`, and the events that the request caused.
+
+    With `waits` the reply itself is not ready; the events are, and go out at once.
+    """
 
     body: Any = None
     status: int = 200
     text: str | None = None
     events: list[Event] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    waits: "Waits | None" = None
 
 
 def refused(text: str, status: int = 400) -> Reply:

@@ -9,6 +9,7 @@ from sim import replies
 from sim.auth import ApiKey
 from sim.limits import PAGE_ROWS
 from sim.replies import Reply, refused
+from sim.restraints import Standing
 from sim.trades import Trade
 from sim.userframes import order_row, trade_row
 from sim.venue import Call, Guard, Route, Venue
@@ -51,9 +52,10 @@ def delete_key(venue: Venue, call: Call) -> Reply:
     return Reply("OK")
 
 
-def closed_only(_venue: Venue, _call: Call) -> Reply:
+def closed_only(venue: Venue, call: Call) -> Reply:
     """GET /auth/ban-status/closed-only."""
-    return Reply({"closed_only": False})
+    standing = venue.exchange.floor.restraints.standing(call.owner().address)
+    return Reply({"closed_only": standing is not Standing.NORMAL})
 
 
 def balance_allowance(venue: Venue, call: Call) -> Reply:
@@ -73,7 +75,8 @@ def balance_allowance(venue: Venue, call: Call) -> Reply:
         balance = ledger.position_e6(wallet, token)
     else:
         return refused(replies.INVALID_PARAMETER.format(name="asset_type"))
-    allowances = {spender: str(UINT256_MAX) for spender in SPENDERS}
+    allowance = venue.exchange.floor.restraints.allowances_usd_e6.get(wallet, UINT256_MAX)
+    allowances = {spender: str(allowance) for spender in SPENDERS}
     return Reply({"balance": str(balance), "allowances": allowances})
 
 

@@ -135,15 +135,17 @@ def clob_market(venue: Venue, call: Call) -> Reply:
     }
     if facts.neg_risk:
         body["nr"] = True
+    if market.hold_ms:
+        body["itode"] = True
     listed = venue.catalog.market_by_condition.get(condition_id)
     if listed is not None:
         body["aot"] = iso(listed[0].start_ms)
     return Reply(body)
 
 
-def time_s(_venue: Venue, call: Call) -> Reply:
+def time_s(venue: Venue, call: Call) -> Reply:
     """GET /time: unix seconds."""
-    return Reply(call.now_ms // 1000)
+    return Reply((call.now_ms + venue.skew_ms) // 1000)
 
 
 def ok(_venue: Venue, _call: Call) -> Reply:

@@ -1,15 +1,18 @@
 """Placing and cancelling orders, and the heartbeat (protocol.md C.3 to C.5)."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from sim import replies
-from sim.exchange import Canceled, Verdict
+from sim.admission import mode_refusal
+from sim.exchange import Canceled
+from sim.intake import Verdict, decided
 from sim.limits import MAX_BATCH_ORDERS, MAX_CANCEL_IDS
 from sim.replies import Reply, refused
-from sim.venue import Call, Guard, Route, Venue
+from sim.venue import Call, Errand, Guard, Route, Venue
 from sim.wire import parse_batch
 
 _ORDER_ID = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
@@ -39,8 +42,26 @@ def _decode(body: bytes, shape: Any) -> Any:
 def post_order(venue: Venue, call: Call) -> Reply:
     """POST /order."""
     verdict, events = venue.exchange.place(call.owner(), call.body, call.now_ms)
-    reply = _single(verdict)
-    return Reply(reply.body, reply.status, events=events)
+    if verdict.held is not None:
+        return Reply(events=events, waits=_Waiting((verdict,), single=True))
+    in_mode = verdict.error == replies.POST_ONLY_MODE
+    reply = mode_refusal(venue, call.now_ms) if in_mode else _single(verdict)
+    return Reply(reply.body, reply.status, events=events, headers=reply.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A reply to orders of which some are held back."""
+
+    verdicts: tuple[Verdict, ...]
+    single: bool
+
+    def decided(self) -> Reply | None:
+        """The reply, once all orders are decided."""
+        known = decided(self.verdicts)
+        if known is None:
+            return None
+        return _single(known[0]) if self.single else Reply([verdict.body() for verdict in known])
 
 
 def _single(verdict: Verdict) -> Reply:
@@ -62,6 +83,8 @@ def post_orders(venue: Venue, call: Call) -> Reply:
         text = replies.TOO_MANY_ORDERS.format(count=len(elements), limit=MAX_BATCH_ORDERS)
         return refused(text)
     verdicts, events = venue.exchange.place_many(call.owner(), elements, call.now_ms)
+    if any(verdict.held is not None for verdict in verdicts):
+        return Reply(events=events, waits=_Waiting(tuple(verdicts), single=False))
     return Reply([verdict.body() for verdict in verdicts], events=events)
 
 
@@ -118,11 +141,11 @@ def heartbeat(venue: Venue, call: Call) -> Reply:
 
 
 ROUTES = (
-    Route("POST", "/order", post_order, Guard.L2),
-    Route("POST", "/orders", post_orders, Guard.L2),
-    Route("DELETE", "/order", delete_order, Guard.L2),
-    Route("DELETE", "/orders", delete_orders, Guard.L2),
-    Route("DELETE", "/cancel-all", cancel_all, Guard.L2),
-    Route("DELETE", "/cancel-market-orders", cancel_market_orders, Guard.L2),
+    Route("POST", "/order", post_order, Guard.L2, Errand.PLACING),
+    Route("POST", "/orders", post_orders, Guard.L2, Errand.PLACING),
+    Route("DELETE", "/order", delete_order, Guard.L2, Errand.CANCELLING),
+    Route("DELETE", "/orders", delete_orders, Guard.L2, Errand.CANCELLING),
+    Route("DELETE", "/cancel-all", cancel_all, Guard.L2, Errand.CANCELLING),
+    Route("DELETE", "/cancel-market-orders", cancel_market_orders, Guard.L2, Errand.CANCELLING),
     Route("POST", "/v1/heartbeats", heartbeat, Guard.L2),
 )

@@ -1,10 +1,12 @@
 """A trade's life after the match: the table of its states, its schedule, and who can see it.
 
 A trade is one taker order at one price level. The ledger moved when it was MATCHED; FAILED moves
-it back. On the configured delays a trade becomes MINED and then CONFIRMED.
+it back. On the configured delays a trade becomes MINED and then CONFIRMED, unless it is given a
+course of its own. Each RETRYING replaces the transaction.
 """
 
 import enum
+import hashlib
 import heapq
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
@@ -35,6 +37,8 @@ TRANSITIONS: dict[TradeStatus, frozenset[TradeStatus]] = {
 """MATCHED -> MINED -> CONFIRMED is the good path; RETRYING loops back, FAILED is final."""
 
 GOOD_PATH = (TradeStatus.MINED, TradeStatus.CONFIRMED)
+Course = tuple[tuple[int, TradeStatus], ...]
+"""States to come, each with its time after the match in milliseconds; times do not fall."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +64,9 @@ class Trade:
             raise ValueError(f"trade {self.trade_id}: {self.status} cannot become {status}")
         self.status = status
         self.updated_ms = now_ms
+        if status is TradeStatus.RETRYING:
+            digest = hashlib.sha256(self.transaction_hash.encode())
+            self.transaction_hash = f"0x{digest.hexdigest()}"
 
     def parties(self) -> list[str]:
         """API keys with a part in it that are not the house's; the taker first, each once."""
@@ -88,19 +95,23 @@ class TradeBook:
     by_id: OrderedDict[str, Trade] = field(default_factory=OrderedDict)
     count: int = 0
     _by_owner: defaultdict[str, dict[str, Trade]] = field(default_factory=lambda: defaultdict(dict))
-    # (time, number of the trade, step of the good path, trade id)
-    _due: list[tuple[int, int, int, str]] = field(default_factory=list)
+    # (time, number of the trade, step of its course, trade id, state)
+    _due: list[tuple[int, int, int, str, TradeStatus]] = field(default_factory=list)
 
-    def add(self, trade: Trade) -> None:
-        """Keep a new trade and schedule its good path; the oldest final one may be dropped."""
+    def good_course(self) -> Course:
+        """What happens to a trade when nothing goes wrong."""
+        delays_ms = (self.delays.mined_ms, self.delays.confirmed_ms)
+        return tuple(zip(delays_ms, GOOD_PATH, strict=True))
+
+    def add(self, trade: Trade, course: Course | None = None) -> None:
+        """Keep a new trade and schedule its course; the oldest final one may be dropped."""
         self.by_id[trade.trade_id] = trade
         for owner in trade.parties():
             self._by_owner[owner][trade.trade_id] = trade
         self.count += 1
-        delays_ms = (self.delays.mined_ms, self.delays.confirmed_ms)
-        for step, after_ms in enumerate(delays_ms):
-            entry = (trade.matched_ms + after_ms, self.count, step, trade.trade_id)
-            heapq.heappush(self._due, entry)
+        for step, (after_ms, status) in enumerate(self.good_course() if course is None else course):
+            due_ms = trade.matched_ms + after_ms
+            heapq.heappush(self._due, (due_ms, self.count, step, trade.trade_id, status))
         if len(self.by_id) > MAX_FINISHED_TRADES:
             _, oldest = self.by_id.popitem(last=False)
             for owner in oldest.parties():
@@ -111,8 +122,7 @@ class TradeBook:
         ready: list[tuple[Trade, TradeStatus]] = []
         planned: dict[str, TradeStatus] = {}
         while self._due and self._due[0][0] <= now_ms:
-            _, _, step, trade_id = heapq.heappop(self._due)
-            status = GOOD_PATH[step]
+            _, _, _, trade_id, status = heapq.heappop(self._due)
             trade = self.by_id.get(trade_id)
             if trade is not None and status in TRANSITIONS[planned.get(trade_id, trade.status)]:
                 planned[trade_id] = status

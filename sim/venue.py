@@ -17,17 +17,23 @@ from sim.source import Source
 
 @dataclass(slots=True, eq=False)
 class Venue:
-    """The exchange, its listing, what feeds it, and what the process counts."""
+    """The exchange, its listing, what feeds it, and what the process counts.
+
+    `skew_ms` is how far the venue's clock is off, as clients can see it.
+    """
 
     exchange: Exchange
     catalog: Catalog
     source: Source
     started_ms: int
     frames_sent: int = 0
+    skew_ms: int = 0
 
     def step(self, now_ms: int) -> list[Event]:
         """Let time pass for all parts."""
-        return [*self.source.step(now_ms), *self.exchange.advance(now_ms)]
+        self.exchange.truth.ms = now_ms
+        events = self.exchange.faults.tick(now_ms)
+        return [*events, *self.source.step(now_ms), *self.exchange.advance(now_ms)]
 
 
 class Guard(Enum):
@@ -36,6 +42,15 @@ class Guard(Enum):
     OPEN = "nothing"
     L1 = "the EOA signed the statement"
     L2 = "the HMAC of an API key"
+
+
+class Errand(Enum):
+    """What a request is for; engine states and rate limits ask."""
+
+    PLACING = "places orders"
+    CANCELLING = "cancels orders"
+    OTHER = "anything else"
+    ADMIN = "looks behind the scenes; no rule and no log of the exchange sees it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +97,9 @@ class Route:
     path: str
     handler: Handler
     guard: Guard = field(default=Guard.OPEN)
+    errand: Errand = field(default=Errand.OTHER)
+
+    @property
+    def place(self) -> str:
+        """The endpoint as rules name it."""
+        return f"{self.method} {self.path}"

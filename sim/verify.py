@@ -6,6 +6,7 @@ order for all signature types.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from eth_account import Account
@@ -81,6 +82,7 @@ def domain_of(facts: Facts) -> Domain:
     return Domain(*(NEG_RISK if facts.neg_risk else STANDARD))
 
 
+@lru_cache(maxsize=256)
 def order_message(order: SignedOrder, domain: Domain) -> SignableMessage:
     """The order as eth-account signs it: header is the domain separator, body the struct hash."""
     return encode_typed_data(domain.fields(), _ORDER_TYPES, _order_fields(order))

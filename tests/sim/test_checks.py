@@ -300,6 +300,7 @@ def test_what_a_buy_needs_covers_what_it_costs(cents, shares):
 
 def test_the_order_of_refusal_is_written_down():
     assert list(CHECKS) == [
+        "standing",
         "owner",
         "signer",
         "maker",

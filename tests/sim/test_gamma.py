@@ -106,7 +106,7 @@ def test_a_new_market_frame_has_the_recorded_keys_in_their_order(shared):
 
 def test_a_resolved_market_names_its_winner():
     listing = LADDER.price.listings[3]
-    told = json.loads(market_resolved_text(listing, Outcome.NO, NOW_MS))
+    told = json.loads(market_resolved_text(listing.market_id, listing.facts, Outcome.NO, NOW_MS))
     assert told["winning_asset_id"] == listing.facts.tokens[1]
     assert told["winning_outcome"] == "No"
     assert told["event_type"] == "market_resolved"

@@ -84,4 +84,16 @@ def test_the_memory_of_finished_orders_has_an_end(monkeypatch):
         one = order(order_id=str(index))
         register.add(one)
         register.finish(one)
-    assert [register.knows(str(index)) for index in range(4)] == [False, False, True, True]
+    remembered = [register.get(str(index)) is not None for index in range(4)]
+    assert remembered == [False, False, True, True]
+
+
+def test_a_hash_is_known_long_after_its_order_is_forgotten(monkeypatch):
+    monkeypatch.setattr(module, "MAX_FINISHED_ORDERS", 1)
+    monkeypatch.setattr(module, "MAX_KNOWN_HASHES", 3)
+    register = Register()
+    for index in range(4):
+        one = order(order_id=str(index))
+        register.add(one)
+        register.finish(one)
+    assert [register.knows(str(index)) for index in range(4)] == [False, True, True, True]

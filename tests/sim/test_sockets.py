@@ -6,9 +6,10 @@ from aiohttp import WSMsgType
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim import delivery
 from sim import sockets as module
 from sim.order import Outcome, Side
-from sim.sockets import text_frame
+from sim.delivery import text_frame
 from tests.sim.live import read, serving, still_venue
 from tests.sim.worlds import CID, TOKENS
 
@@ -155,7 +156,7 @@ def test_a_message_beyond_the_limit_ends_the_connection(monkeypatch):
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch):
-    monkeypatch.setattr(module, "MAX_UNSENT_BYTES", 100_000)
+    monkeypatch.setattr(delivery, "MAX_UNSENT_BYTES", 100_000)
 
     async def scenario():
         venue, market, house = still_venue()
