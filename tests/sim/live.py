@@ -84,9 +84,9 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def serving(venue, *, running=False):
+async def serving(venue, *, running=False, clock=None):
     """Serve a venue on a free port; `running` lets its time pass by itself."""
-    door = Door(venue, WallClock())
+    door = Door(venue, clock or WallClock())
     runner = web.AppRunner(door.app(), shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sim import delivery
 from sim import sockets as module
-from sim.order import Outcome, Side
 from sim.delivery import text_frame
+from sim.order import Outcome, Side
 from tests.sim.live import read, serving, still_venue
 from tests.sim.worlds import CID, TOKENS
 
