@@ -111,7 +111,7 @@ def _one(reply: OrderReply, expected_hash: str) -> LegOutcome:
 def _whole(status: int, body: bytes) -> LegOutcome:
     """One outcome for all legs, from an answer that is no array."""
     try:
-        text = _decode_error(body).error
+        text = _decode_error(body.decode()).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = ""
     known = _by_text(text) if text else None
@@ -135,7 +135,7 @@ def classify(answer: Reply | NoReply, hashes: Sequence[str]) -> list[LegOutcome]
     if answer.status != _HTTP_OK:
         return [_whole(answer.status, answer.body)] * len(hashes)
     try:
-        replies = _decode_batch(answer.body)
+        replies = _decode_batch(answer.body.decode())  # msgspec does not look into what it skips
     except (msgspec.DecodeError, UnicodeDecodeError):
         return [_whole(answer.status, answer.body)] * len(hashes)
     by_id = {(reply.orderID or "").lower(): reply for reply in replies if reply.orderID}

@@ -182,7 +182,11 @@ def decode(frame: bytes | memoryview) -> list[Event]:
     A PONG gives []. What is refused is in the list as `Refused`.
     """
     try:
-        decoded = _decode_fast(frame)
+        text = str(frame, "utf-8")  # msgspec does not look into what it skips
+    except UnicodeDecodeError as error:
+        return [Refused(Refusal.NOT_JSON, str(error))]
+    try:
+        decoded = _decode_fast(text)
     except _UNREADABLE:
         return list(_decode_slowly(bytes(frame)))
     events = decoded if isinstance(decoded, list) else [decoded]

@@ -78,6 +78,13 @@ def test_an_unreadable_answer_is_doubt(status, body):
     assert states(status, body) == [LegState.DOUBT] * 3
 
 
+def test_an_answer_that_is_no_utf_8_is_unreadable_even_where_it_would_be_skipped():
+    body = json.dumps([element(h, status="matched") for h in HASHES]).encode()
+    assert states(200, body) == [LegState.FILLED] * 3
+    assert states(200, body.replace(b"errorMsg", b"errorMs\xe7")) == [LegState.DOUBT] * 3
+    assert states(400, b'{"error": "invalid amounts", "\xff": 1}') == [LegState.DOUBT] * 3
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

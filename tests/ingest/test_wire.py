@@ -116,6 +116,8 @@ def refusal(value: object) -> Refusal:
         (b"[1,", Refusal.NOT_JSON),
         (b"\xff\xfe", Refusal.NOT_JSON),
         (b'{"event_type": "\xff"}', Refusal.NOT_JSON),
+        (frame(BOOK).replace(b"{", b'{"new\xff": 1, ', 1), Refusal.NOT_JSON),
+        (frame(BOOK).replace(b"{", b'{"new": "\xed\xa0\x80", ', 1), Refusal.NOT_JSON),
         (b"[" * 100_000, Refusal.NOT_JSON),
         (b'{"a":' * 100_000, Refusal.NOT_JSON),
         (b"1", Refusal.NOT_AN_EVENT),
