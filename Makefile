@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test proof soak check bench clean
+.PHONY: setup run test proof soak fuzz check bench clean
 
 setup: $(READY)
 
@@ -32,6 +32,9 @@ proof: setup
 
 soak: setup
 	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+
+fuzz: setup
+	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

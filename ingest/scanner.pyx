@@ -4,7 +4,7 @@
 The keeper itself (ingest/native.pyx) works on the C structs and makes no such objects.
 """
 
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc
 
 from ingest.shelf cimport (
     PT_CHANGES, PT_LAYOUT_ID, PT_TRADE, pt_change, pt_event, pt_scan, pt_scan_frame, pt_text,
@@ -15,18 +15,17 @@ from shm.codes import Side
 
 LAYOUT_ID = PT_LAYOUT_ID.decode()
 
+# One for all frames, as in the keeper: what a frame leaves behind must not be seen by the next.
+cdef pt_scan *SCAN = <pt_scan *>calloc(1, sizeof(pt_scan))
+if SCAN == NULL:
+    raise MemoryError
+
 
 def scan_frame(bytes frame):
     """The events of a frame as ingest/wire.py would give them; None if it is not canonical."""
-    cdef pt_scan *scan = <pt_scan *>calloc(1, sizeof(pt_scan))
-    if scan == NULL:
-        raise MemoryError
-    try:
-        if not pt_scan_frame(scan, frame, len(frame)):
-            return None
-        return [_python_event(scan, &scan.event[i]) for i in range(scan.events)]
-    finally:
-        free(scan)
+    if not pt_scan_frame(SCAN, frame, len(frame)):
+        return None
+    return [_python_event(SCAN, &SCAN.event[i]) for i in range(SCAN.events)]
 
 
 cdef object _python_event(pt_scan *scan, const pt_event *event):
