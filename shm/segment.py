@@ -76,6 +76,10 @@ class Segment:
         self.header = header
         self._fd = fd
 
+    def __del__(self) -> None:
+        """Give the descriptor back; the mapping lives as long as there are views of it."""
+        os.close(self._fd)
+
     def touch(self) -> None:
         """Bring every page into this process now, so that no later access waits for it."""
         for page in range(0, self.view.nbytes, mmap.PAGESIZE):

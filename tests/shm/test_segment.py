@@ -133,3 +133,14 @@ def test_the_segment_survives_the_death_of_an_attached_process(instance):
     done = subprocess.run([sys.executable, "-c", code], cwd=os.getcwd())
     assert done.returncode == -9
     attach(instance, PLAN, writable=False).require_named()
+
+
+def test_a_segment_that_nobody_holds_any_more_costs_no_descriptor(instance):
+    create(instance, PLAN)
+    attach(instance, PLAN, writable=True)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        attach(instance, PLAN, writable=True)
+    assert len(os.listdir("/proc/self/fd")) == before
+    view = attach(instance, PLAN, writable=True).view
+    view[-1] = 5  # what is still looked at stays mapped
