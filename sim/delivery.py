@@ -46,26 +46,32 @@ class _Passed:
     """A frame that waits for others to pass, or for its time."""
 
     frame: bytes
+    note: str
     left: int
     due_ms: int
 
 
 @dataclass(slots=True, eq=False)
 class Socket:
-    """One connected client; `number` counts the connections of its channel from 1."""
+    """One connected client; `number` counts the connections of its channel from 1.
+
+    A frame may have a note; `left` collects the notes of frames that have left after waiting.
+    """
 
     ws: web.WebSocketResponse
     transport: asyncio.Transport
     channel: str = ""
     number: int = 0
-    _waiting: list[tuple[int, int, bytes]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    _waiting: list[tuple[int, int, bytes, str]] = field(default_factory=list)
     _passed: list[_Passed] = field(default_factory=list)
     _count: int = 0
     _slow_bytes_per_s: int = 0
     _slow_since_ms: int = 0
     _trickle: bytearray = field(default_factory=bytearray)
+    _trickling: list[str] = field(default_factory=list)
 
-    def send(self, frame: bytes) -> bool:
+    def send(self, frame: bytes, note: str = "") -> bool:
         """Write a ready frame; a client that does not read is cut off."""
         if self.transport.is_closing():
             return False
@@ -76,20 +82,25 @@ class Socket:
             return False
         if self._slow_bytes_per_s:
             self._trickle += frame
+            self._trickling.append(note)
         else:
             self.transport.write(frame)
         if self._passed:
             self._let_pass()
         return True
 
-    def send_at(self, frame: bytes, due_ms: int) -> None:
+    def trickles(self) -> bool:
+        """Whether what is sent now leaves later."""
+        return bool(self._slow_bytes_per_s)
+
+    def send_at(self, frame: bytes, due_ms: int, note: str = "") -> None:
         """Write a frame at a time."""
         self._count += 1
-        heapq.heappush(self._waiting, (due_ms, self._count, frame))
+        heapq.heappush(self._waiting, (due_ms, self._count, frame, note))
 
-    def send_behind(self, frame: bytes, behind: int, due_ms: int) -> None:
+    def send_behind(self, frame: bytes, behind: int, due_ms: int, note: str = "") -> None:
         """Write a frame when `behind` others have been written, at the latest at a time."""
-        self._passed.append(_Passed(frame, behind, due_ms))
+        self._passed.append(_Passed(frame, note, behind, due_ms))
 
     def slow_down(self, bytes_per_s: int, now_ms: int) -> None:
         """Let bytes trickle from now on; 0 lets them flow again."""
@@ -98,15 +109,16 @@ class Socket:
 
     def is_busy(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(self._waiting or self._passed or self._trickle)
+        return bool(self._waiting or self._passed or self._trickle or self.left)
 
     def flush(self, now_ms: int) -> None:
         """Write what is due."""
         while self._waiting and self._waiting[0][0] <= now_ms:
-            self.send(heapq.heappop(self._waiting)[2])
+            _, _, frame, note = heapq.heappop(self._waiting)
+            self._write_late(frame, note)
         for one in [one for one in self._passed if one.due_ms <= now_ms]:
             self._passed.remove(one)
-            self.send(one.frame)
+            self._write_late(one.frame, one.note)
         if self._trickle and not self.transport.is_closing():
             self._flow(now_ms)
 
@@ -129,7 +141,11 @@ class Socket:
         ready = [one for one in self._passed if one.left <= 0]
         self._passed = [one for one in self._passed if one.left > 0]
         for one in ready:
-            self.send(one.frame)
+            self._write_late(one.frame, one.note)
+
+    def _write_late(self, frame: bytes, note: str) -> None:
+        if self.send(frame, note) and note and not self.trickles():
+            self.left.append(note)
 
     def _flow(self, now_ms: int) -> None:
         if not self._slow_bytes_per_s:
@@ -140,3 +156,6 @@ class Socket:
             self.transport.write(bytes(self._trickle[:allowed]))
             del self._trickle[:allowed]
             self._slow_since_ms = now_ms
+        if not self._trickle:
+            self.left += [note for note in self._trickling if note]
+            self._trickling = []

@@ -11,7 +11,7 @@ from sim.delivery import Socket, text_frame
 from sim.effects import Close, Reset
 from sim.events import Audience, Broadcast, Event, Frame, HangUp, UserFrame
 from sim.faults import Strike
-from sim.rules import MARKET, USER
+from sim.rules import MARKET, USER, word_of
 from sim.subscriptions import MarketSubscriptions, UserSubscriptions
 from sim.tampering import Surroundings, Tampered, subject_of_frame, tamper
 from sim.venue import Venue
@@ -57,15 +57,21 @@ class Dispatch:
 
     def flush(self, now_ms: int) -> None:
         """Write what rules have made wait, as far as it is due."""
+        left: Counter[str] = Counter()
         for socket in self.sockets:
             if socket.is_busy():
                 socket.flush(now_ms)
+                left.update(socket.left)
+                socket.left = []
+        if left:
+            self.venue.exchange.truth.ms = now_ms
+            self.venue.exchange.truth.record("frames", sent=left, withheld={})
 
-    def count(self, socket: Socket, frame: bytes) -> bool:
-        """Send one frame and count it."""
-        sent = socket.send(frame)
+    def count(self, socket: Socket, frame: bytes, note: str = "") -> bool:
+        """Send one frame and count it; whether it leaves at once."""
+        sent = socket.send(frame, note)
         self.venue.frames_sent += sent
-        return sent
+        return sent and not socket.trickles()
 
     def _market_frame(self, event: Frame, tally: _Tally, now_ms: int) -> list[Event]:
         receivers = self.markets.recipients(event)
@@ -76,7 +82,8 @@ class Dispatch:
         if not self.venue.exchange.faults.watches(MARKET):
             frame = text_frame(event.text)
             for socket in receivers:
-                tally.sent[market] += self.count(socket, frame)
+                at_once = self.count(socket, frame, market)
+                (tally.sent if at_once else tally.withheld)[market] += 1
             return caused
         for socket in list(receivers):
             sent, events = self._tampered(socket, event.text, MARKET, market, now_ms)
@@ -117,26 +124,34 @@ class Dispatch:
         subject = subject_of_frame(text, socket.number)
         strikes, events, later = exchange.faults.visit(place, [subject], now_ms)
         events += exchange.faults.finish(later, now_ms)
+        note = condition_id if place == MARKET else ""
         if not strikes:
-            return self.count(socket, text_frame(text)), events
+            return self.count(socket, text_frame(text), note), events
         markets = exchange.floor.markets
         around = Surroundings(markets.get(condition_id), tuple(markets.values()))
         done = tamper(text, strikes, around)
-        self._write(socket, done, now_ms)
-        return not _harms(strikes, done), events
+        whole = _is_whole(strikes, done)
+        at_once = self._write(socket, done, now_ms, note if whole else "")
+        return whole and at_once, events
 
-    def _write(self, socket: Socket, done: Tampered, now_ms: int) -> None:
+    def _write(self, socket: Socket, done: Tampered, now_ms: int, note: str) -> bool:
+        """Write it all, now or later; whether all of it leaves at once."""
+        at_once = True
         if done.slow is not None:
             socket.slow_down(done.slow.bytes_per_s, now_ms)
         for wait_ms, frame in done.frames:
             if done.behind is not None:
-                socket.send_behind(frame, done.behind.behind, now_ms + done.behind.ms)
+                due_ms = now_ms + done.behind.ms
+                socket.send_behind(frame, done.behind.behind, due_ms, note)
+                at_once = False
             elif wait_ms:
-                socket.send_at(frame, now_ms + wait_ms)
+                socket.send_at(frame, now_ms + wait_ms, note)
+                at_once = False
             else:
-                self.count(socket, frame)
+                at_once &= self.count(socket, frame, note)
         if done.end is not None:
             socket.end(done.end)
+        return at_once
 
     def _broadcast(self, event: Broadcast) -> None:
         for socket in self._of(event.channel):
@@ -161,8 +176,10 @@ class Dispatch:
         return key.address if key is not None else ""
 
 
-def _harms(strikes: Sequence[Strike], done: Tampered) -> bool:
-    """Whether a client could not know from this what the frame says, or only later."""
-    harmless = {"repeat", "strangers"}
-    words = {strike.effect.__struct_config__.tag for strike in strikes}
-    return done.lost or bool(words - harmless)
+_WHOLE = frozenset({"repeat", "late", "swap", "slow", "strangers"})
+
+
+def _is_whole(strikes: Sequence[Strike], done: Tampered) -> bool:
+    """Whether the frame, when it comes, says what the exchange meant."""
+    words = {word_of(strike.effect) for strike in strikes}
+    return not done.lost and words <= _WHOLE

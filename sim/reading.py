@@ -63,7 +63,7 @@ def _placing(exchange: Exchange, raws: list[Any], shown: dict[str, Any]) -> Read
         signed = submission.order
         orders.append(
             {"leg": leg, "order_id": order_id, "wallet": signed.maker, "salt": str(signed.salt),
-             "token": str(signed.token_id)}
+             "market": subjects[-1].market, "token": str(signed.token_id)}
         )  # fmt: skip
     return Reading(tuple(subjects) or (Subject(),), shown | {"orders": orders})
 

@@ -1,0 +1,75 @@
+"""C8: on which quotes an order was sent, as far as the exchange can know.
+
+The exchange knows what it has sent and what a rule has withheld. An order is blind if no socket
+was subscribed to its market, and stale if a newer state of the market had been withheld for too
+long: the trader's own picture was at least that old, and its data had stopped.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from sim.chronicle import Finding, Line, Run
+from sim.rules import PLACING
+
+
+@dataclass(slots=True)
+class _View:
+    """Which markets are watched by which socket, and since when one is withheld."""
+
+    watched: dict[int, set[str]] = field(default_factory=dict)
+    withheld_ns: dict[str, int] = field(default_factory=dict)
+
+    def take(self, line: Line) -> None:
+        """Follow one line."""
+        if line["kind"] == "socket" and line["channel"] == "market":
+            self._socket(line)
+        elif line["kind"] == "frames":
+            for market in line["sent"]:
+                self.withheld_ns.pop(market, None)
+            for market in line["withheld"]:
+                if market not in line["sent"]:
+                    self.withheld_ns.setdefault(market, line["mono_ns"])
+
+    def _socket(self, line: Line) -> None:
+        markets = self.watched.setdefault(line["socket"], set())
+        match line["what"]:
+            case "subscribe":
+                markets |= set(line["markets"])
+                if line["snapshots"]:
+                    for market in line["markets"]:
+                        self.withheld_ns.pop(market, None)
+            case "unsubscribe":
+                markets -= set(line["markets"])
+            case "close":
+                del self.watched[line["socket"]]
+            case _:
+                pass
+
+    def is_blind(self, market: str) -> bool:
+        """Whether nobody hears of a market."""
+        return not any(market in markets for markets in self.watched.values())
+
+    def age_ns(self, market: str, mono_ns: int) -> int:
+        """For how long a newer state has been withheld."""
+        return mono_ns - self.withheld_ns.get(market, mono_ns)
+
+
+def on_live_quotes(run: Run, limit_ms: int, wallets: AbstractSet[str]) -> list[Finding]:
+    """All orders of one run that were sent blindly or on stale quotes; no wallets means all."""
+    view, findings = _View(), []
+    for line in run.lines:
+        view.take(line)
+        if line["kind"] != "request" or line["place"] not in PLACING:
+            continue
+        for order in line.get("orders", []):
+            market = order["market"]
+            if wallets and order["wallet"] not in wallets:
+                continue
+            age_ns = view.age_ns(market, line["mono_ns"])
+            if view.is_blind(market):
+                text = f"order {order['order_id']}: nobody was subscribed to its market"
+                findings.append(Finding("C8", line["seq"], text))
+            elif age_ns > limit_ms * 1_000_000:
+                text = f"order {order['order_id']}: quotes withheld for {age_ns // 1_000_000} ms"
+                findings.append(Finding("C8", line["seq"], text))
+    return findings
