@@ -70,7 +70,7 @@ def cut(http: web.Request, how: Close | Reset, raw: bytes) -> web.Response:
     return web.Response()
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.WriteTransport) -> None:
     """End a connection with RST."""
     connection: socket.socket | None = transport.get_extra_info("socket")
     if connection is not None:
