@@ -15,7 +15,6 @@ from typing import Protocol
 from urllib.parse import quote
 
 import aiohttp
-import msgspec
 
 from desk.calendar import (
     COIN_NAMES,
@@ -57,6 +56,8 @@ PAGE_ROWS = 100
 PAGES_MAX = 100
 FACTS_AGE = timedelta(minutes=5)
 """What the CLOB says of a market hardly changes, so it is asked again only after this."""
+_UNREADABLE = (ValueError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be."""
 _OK = 200
 _NOT_FOUND = 404
 
@@ -115,6 +116,8 @@ class Found:
     """Groups that could not be asked for."""
     troubles: list[str] = field(default_factory=list)
     events: int = 0
+    until: datetime | None = None
+    """When the first of the ladders that were asked for ends, and another one is wanted."""
 
     @property
     def markets(self) -> list[Market]:
@@ -161,8 +164,8 @@ class Crawler:
 
     async def crawl(self, now: datetime) -> Found:
         """One round; raises `Unreachable` if nothing at all could be asked for."""
-        found = Found()
         window = self.window(now)
+        found = Found(until=min(expiry.at for _, expiry in window))
         await self._go_through_listing(window, now, found)
         parts = await asyncio.gather(
             *(self._ladder(coin, expiry, now) for coin, expiry in window), return_exceptions=True
@@ -230,7 +233,7 @@ class Crawler:
                 raise Unreachable(f"{url}: the venue has no such listing")
             try:
                 page = decode_page(body)
-            except msgspec.DecodeError as error:
+            except _UNREADABLE as error:
                 raise Unreachable(f"listing of events: {error}") from None
             for event in page.events:
                 ladder = ladder_of(event)
@@ -271,7 +274,7 @@ class Crawler:
     ) -> Facts | Refused:
         try:
             market = decode_market(raw)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             return Refused("", event.slug, event.title or "", Refusal.UNREADABLE, str(error))
         return read_market(market, await self._clob_of(market, now), event, ladder)
 
@@ -280,7 +283,7 @@ class Crawler:
         body = await self._venue.get(f"{self._gamma}/events?{query}")
         try:
             events = decode_events(body or b"[]")
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise Unreachable(f"events of {query}: {error}") from None
         return list({event.slug: event for event in events}.values())
 
@@ -297,7 +300,7 @@ class Crawler:
             return None
         try:
             facts = decode_clob_market(body)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise Unreachable(f"facts of {market.slug}: {error}") from None
         self._facts[key] = now, facts
         return facts

@@ -53,6 +53,8 @@ class Discovery:
         self._absent: Counter[int] = Counter()
         """By key: in how many rounds a market was missing that had been there."""
         self._look_again = asyncio.Event()
+        self._until: datetime | None = None
+        """When another ladder will be wanted; None: it is being looked for."""
         self._said: set[str] = set()
         self.trouble: str | None = "not asked yet"
         """Why the last round failed, wholly or in part; None if it did not."""
@@ -93,15 +95,14 @@ class Discovery:
     # --- time -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Retire what has expired, free what has stood long enough."""
-        now_ms = self._now_ms()
-        if not self._tenancy.due(now_ms):
-            return
-        active = self._active()
-        living = [market for market in active if market.expiry_ms > now_ms]
-        self.publish(living)
-        if len(living) < len(active):
+        """Retire what has expired, free what has stood long enough, ask when a ladder has ended."""
+        now = self._clock()
+        if self._until is not None and now >= self._until:
+            self._until = None
             self._look_again.set()
+        now_ms = self._now_ms()
+        if self._tenancy.due(now_ms):
+            self.publish([market for market in self._active() if market.expiry_ms > now_ms])
 
     def _active(self) -> list[Market]:
         return [row for row in self._tenancy.rows if row.state == MarketState.ACTIVE]
@@ -116,6 +117,7 @@ class Discovery:
             self._complain(str(error))
             return
         self._complain(found.troubles[0] if found.troubles else None)
+        self._until = found.until
         self._counters.add("discoveries")
         self._counters.set("events_read", found.events)
         self._counters.set("markets_refused", len(found.refused))

@@ -27,10 +27,12 @@ from desk.wording import (
 )
 from shm.codes import Exchange, MarketKind, MarketState
 from shm.layout import Market
-from shm.units import UnitError, parse_token_id
+from shm.units import PRICE_ONE_E4, UnitError, parse_token_id
 
 TAKER_DELAY_MS = 250
 """Length of the flagged delay, as documented: the interfaces only say that there is one."""
+DELAY_MAX_MS = 3_600_000
+SIZE_MAX = 10**6
 _V2_ZERO_BITS = ((1 << 64) - 1) << 40
 """Token ids of protocol v2 have these bits clear, those of v1 practically never."""
 _KINDS = {
@@ -299,12 +301,21 @@ def _strings(text: str | None) -> list[str]:
 def _grid(market: GammaMarket, clob: ClobMarket) -> tuple[int, int] | None:
     """(tick_e4, min_size_e6). The CLOB's tick counts, as Gamma's is a cached one."""
     tick = market.orderPriceMinTickSize if clob.mts is None else clob.mts
+    tick_e4 = _units(tick, 10_000, most=1)
     sizes = [size for size in (market.orderMinSize, clob.mos) if size is not None]
-    if tick is None or not 0 < tick < 1 or tick * 10_000 % 1:
+    sizes_e6 = [_units(size, 10**6, most=SIZE_MAX) for size in sizes]
+    known_e6 = [size_e6 for size_e6 in sizes_e6 if size_e6]
+    if not tick_e4 or tick_e4 >= PRICE_ONE_E4 or not known_e6 or len(known_e6) < len(sizes):
         return None
-    if not sizes or min(sizes) <= 0 or max(sizes) > 10**6 or max(sizes) * 10**6 % 1:
+    return tick_e4, max(known_e6)
+
+
+def _units(value: Decimal | None, scale: int, *, most: int) -> int | None:
+    """`value` in units of 1/scale; None unless it is a number of them between 0 and `most`."""
+    if value is None or not value.is_finite() or not 0 <= value <= most:
         return None
-    return int(tick * 10_000), int(max(sizes) * 10**6)
+    scaled = value * scale
+    return int(scaled) if scaled == scaled.to_integral_value() else None
 
 
 def _fee_rate_e6(market: GammaMarket, clob: ClobMarket) -> int | _No:
@@ -315,21 +326,22 @@ def _fee_rate_e6(market: GammaMarket, clob: ClobMarket) -> int | _No:
         return _No(Refusal.FEE, said)
     rate = schedule.rate if market.feesEnabled and schedule else Decimal(0)
     clob_rate = Decimal(0) if curve is None or curve.r is None else curve.r
-    if rate != clob_rate or not 0 <= rate <= 1 or rate * 10**6 % 1:
+    rate_e6 = _units(rate, 10**6, most=1)
+    if rate_e6 is None or rate_e6 != _units(clob_rate, 10**6, most=1):
         return _No(Refusal.FEE, said)
-    if rate:
+    if rate_e6:
         assert schedule is not None
         assert curve is not None
         known = schedule.exponent == 1 and curve.e == 1
         if not known or not schedule.takerOnly or not curve.to:
             return _No(Refusal.FEE, said)
-    return int(rate * 10**6)
+    return rate_e6
 
 
 def _delay_ms(market: GammaMarket, clob: ClobMarket) -> int:
     """How long a taker's order is held: the longest that any source says."""
-    fixed_s = max(clob.sd, market.secondsDelay or 0)
-    return max(fixed_s * 1000, TAKER_DELAY_MS if clob.itode else 0)
+    fixed_ms = max(clob.sd, market.secondsDelay or 0) * 1000
+    return min(max(fixed_ms, TAKER_DELAY_MS if clob.itode else 0), DELAY_MAX_MS)
 
 
 def _condition(text: str) -> bytes | None:

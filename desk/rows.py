@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from shm.codes import MarketState
 from shm.layout import MARKET, MARKETS_MAX, Market
 
+NEVER_MS = 1 << 62
+
 
 class Tenancy:
     """The rows of the markets table over time."""
@@ -25,14 +27,21 @@ class Tenancy:
             for row in rows
             if row.state == MarketState.RETIRED
         }
+        self._due_ms = self._next_due_ms()
 
     def due(self, now_ms: int) -> bool:
         """Whether a market has expired, or a row's grace is over."""
-        return any(
-            row.expiry_ms <= now_ms
-            if row.state == MarketState.ACTIVE
-            else row.state == MarketState.RETIRED and not self._stays(row, now_ms)
-            for row in self.rows
+        return now_ms >= self._due_ms
+
+    def _next_due_ms(self) -> int:
+        """When the first market expires or the first grace ends."""
+        return min(
+            (
+                row.expiry_ms if row.state == MarketState.ACTIVE else self._free_ms(row)
+                for row in self.rows
+                if row.state != MarketState.FREE
+            ),
+            default=NEVER_MS,
         )
 
     def arrange(self, wanted: Sequence[Market], now_ms: int) -> int:
@@ -65,16 +74,18 @@ class Tenancy:
         used = max((row for row, taken in enumerate(after) if taken), default=-1) + 1
         blank = MARKET.blank()
         self.rows = [after[row] or blank._replace(row=row) for row in range(used)]
+        self._due_ms = self._next_due_ms()
         return homeless
 
     def _stays(self, old: Market, now_ms: int) -> bool:
         """Whether a row keeps its tenant, living or not."""
         if old.state == MarketState.ACTIVE:
             return True
-        if old.state == MarketState.FREE:
-            return False
-        ended_ms = max(self._left_ms[old.row], old.expiry_ms)
-        return now_ms < ended_ms + self._grace_ms
+        return old.state == MarketState.RETIRED and now_ms < self._free_ms(old)
+
+    def _free_ms(self, retired: Market) -> int:
+        """When the grace of a row is over."""
+        return max(self._left_ms[retired.row], retired.expiry_ms) + self._grace_ms
 
     def _note_leavers(self, after: Sequence[Market | None], now_ms: int) -> None:
         retired = [m.row for m in after if m is not None and m.state == MarketState.RETIRED]

@@ -9,11 +9,15 @@ in which any of these is missing or said in two ways is unread, and the reason i
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 from desk.calendar import MONTH_NUMBERS, Expiry, Horizon, When
 from desk.wording import plain
 from shm.codes import MarketKind
+
+TEXTS_KEPT = 256
+"""All markets of a family share one text, and it is asked about every minute."""
 
 
 class Reference(StrEnum):
@@ -105,6 +109,7 @@ _BETWEEN_BRACKETS = re.compile(
 )
 
 
+@lru_cache(maxsize=TEXTS_KEPT)
 def read_rule(text: str, kind: MarketKind, expiry: Expiry) -> Rule | Unread:
     """The rule of a market of this kind that settles at `expiry`."""
     text = plain(text)

@@ -1,6 +1,7 @@
 """Discovery: ladders become a generation; whatever the venue answers, the last good one stays."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -143,6 +144,19 @@ def test_the_hourly_ladder_that_ends_at_noon_is_not_mixed_with_the_daily_one():
     assert len({market.group for market in found.markets}) == 2
 
 
+@pytest.mark.parametrize(("end", "found"), [("05:00", 11), ("06:00", 11), ("07:00", 0)])
+def test_of_two_hours_with_one_name_the_end_says_which_is_meant(end, found):
+    """On the day when the clock goes back there are two one o'clocks."""
+    one = Ladder("BTC", datetime(2027, 11, 7, 1, tzinfo=NEW_YORK), hourly=True).above()
+    one["endDate"] = f"2027-11-07T{end}:00Z"
+    for market in one["markets"]:
+        market["endDate"] = one["endDate"]
+    seen = crawl(Still([one]), now=datetime(2027, 11, 7, 4, 30, tzinfo=UTC), hourly=True)
+    assert len(seen.markets) == found
+    expiries = {market.expiry_ms for market in seen.markets}
+    assert expiries <= {int(datetime.fromisoformat(one["endDate"]).timestamp() * 1000)}
+
+
 def test_what_the_clob_says_is_kept_for_a_while_and_then_asked_again():
     venue = Still(TODAY.events())
     crawler = Crawler(venue, settings())
@@ -189,7 +203,9 @@ def test_a_ladder_that_cannot_be_asked_for_is_unseen_and_the_others_are_taken():
     assert found.troubles == ["x: HTTP 502"]
 
 
-@pytest.mark.parametrize("answer", [b"{", b"<html>", b'[{"slug": 5}]', b"\xff"])
+@pytest.mark.parametrize(
+    "answer", [b"{", b"<html>", b'[{"slug": 5}]', b"\xff", b'[{"slug": "\xff"}]', b"[" * 10_000]
+)
 def test_an_unusable_answer_is_said_to_be_one(answer):
     with pytest.raises(Unreachable, match="bitcoin-above-on-november-24-2026"):
         crawl(Still(answers={"/events?slug": answer}))
@@ -513,7 +529,8 @@ def test_one_odd_market_does_not_take_the_others_with_it():
     event["markets"][0] = dict.fromkeys(event["markets"][0])
     event["markets"][1]["orderMinSize"] = {"of": 5}
     event["markets"][2] = []
-    found = crawl(Still([event]))
+    body = json.dumps([event]).replace('"id"', '"\\u00ff"').encode()
+    found = crawl(Still([event], answers={"/events?slug": body}))
     assert len(found.markets) == 8
     assert found.reasons == {Refusal.UNREADABLE: 3}
     assert "null" in found.refused[0].detail

@@ -5,6 +5,8 @@ from datetime import datetime
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from desk.calendar import Family, Horizon
 from desk.gamma import (
@@ -294,6 +296,38 @@ def test_hourly_and_daily_ladders_of_one_instant_are_groups_of_their_own():
     assert day.group != hour.group
     assert day.fingerprint != hour.fingerprint
     assert hour.group == group_number("BTC", hour.expiry_ms, Horizon.HOURLY)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+    | st.sampled_from(["NaN", "Infinity", "1e400", "1E-999999", "v2", "Yes", "[]", '["1","2"]']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)  # fmt: skip
+FIELDS = sorted(LADDER.above()["markets"][0])
+CLOB_FIELDS = sorted(clob_market(LADDER.price()["markets"][0]))
+
+
+@given(
+    st.sampled_from(LADDER.events()),
+    st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3),
+    st.dictionaries(st.sampled_from([*CLOB_FIELDS, "itode", "sd"]), JSON, max_size=3),
+)
+def test_whatever_the_sources_say_it_is_read_or_refused(body, changes, said):
+    whole = event(body)
+    ladder = ladder_of(whole)
+    assert not isinstance(ladder, Refused)
+    raw = body["markets"][3] | changes
+    try:
+        market = decode_market(json.dumps(raw))
+        clob = decode_clob_market(json.dumps(clob_market(body["markets"][3]) | said))
+    except (ValueError, RecursionError):
+        return  # refused as UNREADABLE by the crawler
+    facts = read_market(market, clob, whole, ladder)
+    if isinstance(facts, Facts):
+        assert MARKET.unpack(MARKET.pack(facts.market)).key == facts.market.key
+    else:
+        assert facts.reason in Refusal
 
 
 # --- which ladder an event is ---------------------------------------------------------------------

@@ -256,6 +256,11 @@ class Still:
         return None
 
 
+def comes_twice(local: datetime) -> bool:
+    """Whether an hour of New York has a name that comes again; the venue lists no ladder for it."""
+    return local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+
+
 class Calendar:
     """A venue whose listing follows the date: ladders come seven days ahead and close at their end.
 
@@ -286,7 +291,9 @@ class Calendar:
         if self._hourly:
             hour = self.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             for n in (1, 2):
-                noons.append(((hour + timedelta(hours=n)).astimezone(NEW_YORK), True))
+                local = (hour + timedelta(hours=n)).astimezone(NEW_YORK)
+                if not comes_twice(local):
+                    noons.append((local, True))
         return noons
 
     def ladders(self) -> list[Ladder]:
