@@ -234,7 +234,7 @@ def replay(
     books = Books(NEVER_CHECK_HASHES)
     for market in markets:
         books.add(track(market))
-    baskets = compile_baskets(markets).baskets
+    baskets = compile_baskets(markets, wide=False).baskets
     pricer = _make_pricer(baskets)
     outcome = Outcome(markets=len(markets), baskets=len(baskets))
     writer = csv.writer(out, lineterminator="\n") if out else None

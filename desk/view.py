@@ -14,6 +14,7 @@ from rich.text import Text
 
 from desk.snapshot import Snapshot
 from shm.codes import (
+    KIND_WORDS,
     BasketKind,
     PartialReason,
     ReportKind,
@@ -25,7 +26,6 @@ from shm.roles import Health
 
 EDGES_SHOWN = 8
 NEWS_SHOWN = 8
-BASE_PARTS = {"triangle_buy": "trio", "complement_buy": "complement", "ladder_buy": "ladder"}
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ def _edges(now: Snapshot) -> RenderableType:
         style = "green" if row.net_e8 > 0 else ""
         table.add_row(
             _legs_in_words(row.leg_market[: row.leg_count], now.markets),
-            BASE_PARTS.get(BasketKind(row.kind).name.lower(), "?"),
+            KIND_WORDS[BasketKind(row.kind)],
             f"{row.gross_e8 / 1e6:+.2f}",
             f"{row.net_e8 / 1e6:+.2f}",
             f"{row.size_e6 / 1e6:,.0f}",

@@ -36,6 +36,7 @@ cdef extern from "loop.h" nogil:
         uint64_t id
         int64_t payout_e8, hurdle_e8, tie_payout_e4, void_payout_e4
         uint32_t kind, group, first_leg, legs
+        bint optional
     ctypedef struct pt_fact:
         uint64_t key
         const int64_t *fee_e8
@@ -58,7 +59,8 @@ cdef extern from "loop.h" nogil:
         int64_t gross_e8, net_e8, size_e6
     ctypedef struct pt_limits:
         int64_t max_book_age_ns, max_leg_skew_ns, max_ingest_silence_ns, cooldown_ns
-        int64_t signal_wait_ns, cap_e6, min_profit_usd_e6, slippage_ticks
+        int64_t signal_wait_ns, cap_e6, min_profit_usd_e6, max_leg_loss_usd_e6
+        int64_t slippage_ticks
     ctypedef struct pt_memory:
         uint64_t *cooling_until_ns
         uint32_t *verdict
@@ -67,6 +69,7 @@ cdef extern from "loop.h" nogil:
         int32_t *limit_e4
     ctypedef struct pt_walk:
         uint32_t legs
+        uint32_t *leg
     ctypedef struct pt_core:
         const pt_plan *plan
         pt_memory memory

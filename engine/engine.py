@@ -6,6 +6,7 @@ update waits for it. What is decided, and how, stands in engine/core.py.
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Compiled(NamedTuple):
     plan: Any
     baskets: int
     left_out: int
+    """That the table has no room for, or a signal not enough legs."""
     unproven: int
 
 
@@ -70,11 +72,12 @@ class Engine:
 
     def _compile(self, generation: int, markets: Sequence[Market]) -> None:
         try:
-            compiled = compile_baskets(markets)
+            compiled = compile_baskets(markets, wide=self._settings.wide)
             baskets: Sequence[Basket] = compiled.baskets[:BASKETS_MAX]
-            hurdles_e8 = [hurdle_e8(basket, self._settings) for basket in baskets]
+            now_ms = time.time_ns() // 1_000_000
+            hurdles_e8 = [hurdle_e8(basket, self._settings, now_ms) for basket in baskets]
             plan = self._core.prepare(baskets, hurdles_e8)
-            left_out = len(compiled.baskets) - len(baskets)
+            left_out = len(compiled.baskets) - len(baskets) + compiled.too_long
             self._compiled = Compiled(generation, plan, len(baskets), left_out, compiled.unproven)
         except BaseException as error:  # noqa: BLE001  # raised again by the loop, which ends with it
             self._failure = error
@@ -88,7 +91,7 @@ class Engine:
         self._stage.holder.adopt(compiled.generation)
         self._stage.log.info("generation %d: %d baskets", compiled.generation, compiled.baskets)
         if compiled.left_out:
-            self._stage.log.warning("%d baskets do not fit into the table", compiled.left_out)
+            self._stage.log.warning("%d baskets are too many or too long", compiled.left_out)
 
     def _clear_rows_from(self, first: int) -> None:
         blank = BASKET_ROW.blank()

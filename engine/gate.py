@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from engine.baskets import Basket
 from engine.pricer import Top
-from shm.codes import Verdict
+from shm.codes import Outcome, Verdict
+from shm.payoff import Leg
 from shm.settings import EngineSettings
+from shm.units import PRICE_ONE_E4, SHARE_E6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,27 @@ class Candidate:
     """A basket whose edge is large enough, with the tops that it was computed from."""
 
     basket: Basket
+    legs: Sequence[Leg]
+    """Those that would be bought."""
     tops: Sequence[Top]
+    """One for each leg."""
+
+
+def size_cap_e6(candidate: Candidate, settings: EngineSettings) -> int:
+    """Most units to buy: the settings' cap, and what may be lost if one leg is left alone.
+
+    A leg that the others did not follow is sold again at the other side of its book, or is worth
+    nothing if there is none: that loss must stay within its budget.
+    """
+    cap_e6 = settings.max_basket_shares * SHARE_E6
+    for leg, top in zip(candidate.legs, candidate.tops, strict=True):
+        bid_e4, ask_e4 = top.bid_price_e4, top.ask_price_e4
+        if leg.outcome is Outcome.YES:
+            loss_e4 = ask_e4 - bid_e4
+        else:
+            loss_e4 = (ask_e4 or PRICE_ONE_E4) - bid_e4
+        cap_e6 = min(cap_e6, settings.max_leg_loss_usd_e6 * PRICE_ONE_E4 // loss_e4)
+    return cap_e6
 
 
 def judge(candidate: Candidate, moment: Moment, holds: Holds, settings: EngineSettings) -> Verdict:
@@ -74,7 +96,7 @@ def _cooling(candidate: Candidate, moment: Moment, holds: Holds, _s: EngineSetti
 
 
 def _busy(candidate: Candidate, _m: Moment, holds: Holds, _s: EngineSettings) -> bool:
-    return any(leg.market.row in holds.held for leg in candidate.basket.legs)
+    return any(leg.market.row in holds.held for leg in candidate.legs)
 
 
 _CHECKS: tuple[tuple[Verdict, _Check], ...] = (

@@ -97,6 +97,7 @@ cdef class Plan:
             one.tie_payout_e4 = basket.proof.tie_min_e4
             one.void_payout_e4 = basket.proof.void_e4
             one.hurdle_e8 = hurdles_e8[number]
+            one.optional = basket.optional
             one.first_leg = at
             one.legs = len(basket.legs)
             for leg in basket.legs:
@@ -187,7 +188,7 @@ cdef class Pricer(_Core):
         pt_start_walk(self.core, basket, &walk)
         if not pt_best_order(&walk, hurdle_e8, cap_e6, slippage_ticks, &order):
             return None
-        limits = tuple(order.limit_e4[i] for i in range(basket.legs))
+        limits = tuple(order.limit_e4[i] for i in range(walk.legs))
         return Order(order.size_e6, limits, order.profit_usd_e6, order.limit_net_e8)
 
 
@@ -266,6 +267,7 @@ cdef class Kernel(_Core):
         self.core.limits.signal_wait_ns = settings.signal_wait_ms * ms
         self.core.limits.cap_e6 = settings.max_basket_shares * SHARE_E6
         self.core.limits.min_profit_usd_e6 = settings.min_profit_usd_e6
+        self.core.limits.max_leg_loss_usd_e6 = settings.max_leg_loss_usd_e6
         self.core.limits.slippage_ticks = settings.slippage_ticks
 
     def prepare(self, baskets, hurdles_e8):

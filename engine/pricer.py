@@ -15,7 +15,11 @@ from engine.walk import E8_PER_E4, Ladder, Legs, Order, best_order, ladder_of
 from shm.codes import BookState, Outcome, Side
 from shm.fees import fee_table_e8
 from shm.layout import Book
+from shm.payoff import Leg
 from shm.units import PRICE_ONE_E4
+
+LEGS_MIN = 2
+"""A basket of fewer legs would be no basket."""
 
 
 class Edge(NamedTuple):
@@ -101,25 +105,49 @@ class Pricer:
         """Numbers of the baskets that a market is a leg of."""
         return self._of_row.get(row, ())
 
+    def taken(self, number: int) -> list[Leg] | None:
+        """The legs of a basket that would be bought now; None if the basket cannot be.
+
+        All of them must be quoted, except where they are optional: then those that are quoted and
+        as large as their market wants an order to be, two at least.
+        """
+        basket = self.baskets[number]
+        if not basket.optional:
+            return list(basket.legs) if all(map(self._quoted_e6, basket.legs)) else None
+        some = [leg for leg in basket.legs if self._worth_an_order(leg)]
+        return some if len(some) >= LEGS_MIN else None
+
+    def payout_e4(self, number: int, taken: Sequence[Leg]) -> int:
+        """What a unit of the legs that are bought pays."""
+        basket = self.baskets[number]
+        return basket.payout_e4 - (len(basket.legs) - len(taken)) * PRICE_ONE_E4
+
+    def _quoted_e6(self, leg: Leg) -> int:
+        """Size at the best price of a leg's token; 0 if it is not quoted."""
+        top = self.top(leg.market.row)
+        if not top.usable:
+            return 0
+        return top.ask_size_e6 if leg.outcome is Outcome.YES else top.bid_size_e6
+
+    def _worth_an_order(self, leg: Leg) -> bool:
+        quoted_e6 = self._quoted_e6(leg)
+        return quoted_e6 > 0 and quoted_e6 >= leg.market.min_size_e6
+
     def edge(self, number: int) -> Edge | None:
         """Worth of a basket, or None while a price that it needs is not quoted."""
-        basket = self.baskets[number]
-        gross_e8 = basket.payout_e4 * E8_PER_E4
+        taken = self.taken(number)
+        if taken is None:
+            return None
+        gross_e8 = self.payout_e4(number, taken) * E8_PER_E4
         fee_e8 = 0
-        size_e6 = 0
-        for position, leg in enumerate(basket.legs):
+        for leg in taken:
             assert leg.side is Side.BUY
             top = self.top(leg.market.row)
-            if leg.outcome is Outcome.YES:
-                price_e4, available_e6 = top.ask_price_e4, top.ask_size_e6
-            else:
-                price_e4, available_e6 = PRICE_ONE_E4 - top.bid_price_e4, top.bid_size_e6
-            if not top.usable or available_e6 == 0:
-                return None
+            yes = leg.outcome is Outcome.YES
+            price_e4 = top.ask_price_e4 if yes else PRICE_ONE_E4 - top.bid_price_e4
             gross_e8 -= price_e4 * E8_PER_E4
             fee_e8 += self._fees[leg.market.row][price_e4]
-            size_e6 = available_e6 if position == 0 else min(size_e6, available_e6)
-        return Edge(gross_e8, gross_e8 - fee_e8, size_e6)
+        return Edge(gross_e8, gross_e8 - fee_e8, min(map(self._quoted_e6, taken)))
 
     def hits(self, row: int, hurdles_e8: Sequence[int]) -> list[int]:
         """Numbers of a market's baskets whose net edge reaches their hurdle."""
@@ -132,20 +160,21 @@ class Pricer:
         return found
 
     def order(self, number: int, hurdle_e8: int, cap_e6: int, slippage_ticks: int) -> Order | None:
-        """The best order of a quoted basket; see engine/walk.py."""
-        payout_e8 = self.baskets[number].payout_e4 * E8_PER_E4
-        return best_order(self._legs(number), payout_e8, hurdle_e8, cap_e6, slippage_ticks)
+        """The best order of a quoted basket's legs; see engine/walk.py."""
+        taken = self.taken(number)
+        assert taken is not None
+        payout_e8 = self.payout_e4(number, taken) * E8_PER_E4
+        return best_order(self._legs(taken), payout_e8, hurdle_e8, cap_e6, slippage_ticks)
 
-    def _legs(self, number: int) -> Legs:
-        legs = self.baskets[number].legs
-        books = [self._seen[leg.market.row][1] for leg in legs]
+    def _legs(self, taken: Sequence[Leg]) -> Legs:
+        books = [self._seen[leg.market.row][1] for leg in taken]
         ladders: list[Ladder] = [
             ladder_of(book, yes=leg.outcome is Outcome.YES)
-            for leg, book in zip(legs, books, strict=True)
+            for leg, book in zip(taken, books, strict=True)
         ]
         return Legs(
             ladders,
-            [self._fees[leg.market.row] for leg in legs],
+            [self._fees[leg.market.row] for leg in taken],
             [book.tick_e4 for book in books],
-            [leg.market.min_size_e6 for leg in legs],
+            [leg.market.min_size_e6 for leg in taken],
         )

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.baskets import Basket
-from engine.gate import Candidate, Holds, Moment, judge
-from engine.pricer import Edge, Pricer, Top
+from engine.gate import Candidate, Holds, Moment, judge, size_cap_e6
+from engine.pricer import Edge, Pricer
 from engine.walk import Order
 from shm.codes import Outcome, ReportKind, Role, Verdict
 from shm.control import SwitchBoard
@@ -30,13 +30,13 @@ from shm.layout import (
     Signal,
     Update,
 )
+from shm.payoff import Leg
 from shm.roles import RoleTable
 from shm.settings import EngineSettings
-from shm.units import SHARE_E6
 
 BATCH = 256
 """Updates handled in one turn before the caller's loop comes round."""
-SHOW_NS = 250_000_000
+SHOW_NS = 50_000_000
 SHOW_ROWS = 64
 HOLD_AFTER_REPORT_NS = 500_000_000
 """A market whose book has not moved after our orders is free again after this."""
@@ -202,21 +202,24 @@ class PythonCore:
 
     def _consider(self, number: int, update: Update, seen_ns: int) -> None:
         pricer = self._plan.pricer
-        basket = pricer.baskets[number]
-        tops = [pricer.top(leg.market.row) for leg in basket.legs]
+        legs = pricer.taken(number)
+        assert legs is not None, "a basket that cannot be bought is no hit"
+        tops = [pricer.top(leg.market.row) for leg in legs]
+        candidate = Candidate(pricer.baskets[number], legs, tops)
         heartbeat_ns = self._roles.row(Role.INGEST).heartbeat_ns
         moment = Moment(seen_ns, self._switches.trading, seen_ns - heartbeat_ns)
-        verdict = judge(Candidate(basket, tops), moment, self._holds, self._settings)
+        verdict = judge(candidate, moment, self._holds, self._settings)
         if verdict is Verdict.SIGNALLED:
-            verdict = self._signal(number, tops, update, seen_ns)
+            verdict = self._signal(number, candidate, update, seen_ns)
         self._verdicts[number] = verdict
         self._counters.add(COUNTER_OF[verdict])
 
-    def _signal(self, number: int, tops: Sequence[Top], update: Update, seen_ns: int) -> Verdict:
-        order = self._plan.pricer.order(
+    def _signal(self, number: int, candidate: Candidate, update: Update, seen_ns: int) -> Verdict:
+        pricer = self._plan.pricer
+        order = pricer.order(
             number,
             self._plan.hurdles_e8[number],
-            self._settings.max_basket_shares * SHARE_E6,
+            size_cap_e6(candidate, self._settings),
             self._settings.slippage_ticks,
         )
         if order is None or order.profit_usd_e6 < self._settings.min_profit_usd_e6:
@@ -226,9 +229,9 @@ class PythonCore:
         signal = self._epoch << SIGNAL_COUNT_BITS | self._signal_count + 1
         edge = self.edge(number)
         assert edge is not None
-        basket = self._plan.pricer.baskets[number]
         created_ns = time.monotonic_ns()
-        row = signal_row(basket, edge, order, tops)._replace(
+        row = signal_row(candidate, edge, order)._replace(
+            payout_e4=pricer.payout_e4(number, candidate.legs),
             signal=signal,
             generation=self._generation,
             frame_ns=update.frame_ns,
@@ -242,8 +245,9 @@ class PythonCore:
         self._signal_count += 1
         self._histograms["frame_to_signal"].add(created_ns - update.frame_ns)
         self._histograms["seen_to_signal"].add(created_ns - seen_ns)
-        versions = {leg.market.row: top.version for leg, top in zip(basket.legs, tops, strict=True)}
-        self._pending[signal] = _Pending(basket.id, versions, seen_ns)
+        pairs = zip(candidate.legs, candidate.tops, strict=True)
+        versions = {leg.market.row: top.version for leg, top in pairs}
+        self._pending[signal] = _Pending(candidate.basket.id, versions, seen_ns)
         for market_row in versions:
             self._holds.held[market_row] = signal
         return Verdict.SIGNALLED
@@ -312,7 +316,7 @@ class PythonCore:
         elif edge.net_e8 < hurdle_e8:
             verdict = Verdict.NO_EDGE
         shown = edge or Edge(0, 0, 0)
-        markets, outcomes, sides = leg_columns(basket)
+        markets, outcomes, sides = leg_columns(basket.legs)
         return BasketRow(
             basket=basket.id,
             generation=self._generation,
@@ -338,25 +342,27 @@ def _padded(values: Sequence[int]) -> tuple[int, ...]:
     return (*values, *(0 for _ in range(MAX_LEGS - len(values))))
 
 
-def leg_columns(basket: Basket) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Rows, outcomes and sides of a basket's legs, padded to `MAX_LEGS`."""
+def leg_columns(
+    legs: Sequence[Leg],
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Rows, outcomes and sides of legs, padded to `MAX_LEGS`."""
     return (
-        _padded([leg.market.row for leg in basket.legs]),
-        _padded([leg.outcome for leg in basket.legs]),
-        _padded([leg.side for leg in basket.legs]),
+        _padded([leg.market.row for leg in legs]),
+        _padded([leg.outcome for leg in legs]),
+        _padded([leg.side for leg in legs]),
     )
 
 
-def signal_row(basket: Basket, edge: Edge, order: Order, tops: Sequence[Top]) -> Signal:
-    """The message to the executor; number, generation and time stamps are left at zero."""
-    markets, outcomes, sides = leg_columns(basket)
-    yes_legs = [leg.outcome is Outcome.YES for leg in basket.legs]
-    pairs = list(zip(tops, yes_legs, strict=True))
+def signal_row(candidate: Candidate, edge: Edge, order: Order) -> Signal:
+    """The message to the executor; payout, number, generation and time stamps are left at zero."""
+    basket, legs = candidate.basket, candidate.legs
+    markets, outcomes, sides = leg_columns(legs)
+    yes_legs = [leg.outcome is Outcome.YES for leg in legs]
+    pairs = list(zip(candidate.tops, yes_legs, strict=True))
     return SIGNAL.blank()._replace(
         basket=basket.id,
         kind=basket.kind,
-        leg_count=len(basket.legs),
-        payout_e4=basket.payout_e4,
+        leg_count=len(legs),
         size_e6=order.size_e6,
         gross_e8=edge.gross_e8,
         net_e8=edge.net_e8,
@@ -367,5 +373,5 @@ def signal_row(basket: Basket, edge: Edge, order: Order, tops: Sequence[Top]) ->
         leg_side=sides,
         leg_price_e4=_padded(order.limits_e4),
         leg_size_e6=_padded([t.ask_size_e6 if yes else t.bid_size_e6 for t, yes in pairs]),
-        leg_version=_padded([top.version for top in tops]),
+        leg_version=_padded([top.version for top in candidate.tops]),
     )

@@ -33,6 +33,7 @@ enum { PT_STEPS_MAX = PT_MAX_LEGS * PT_BOOK_LEVELS };
 
 typedef struct {
     uint32_t legs;
+    uint32_t leg[PT_MAX_LEGS]; /* which of the basket's legs they are */
     uint32_t levels[PT_MAX_LEGS];
     int32_t price_e4[PT_MAX_LEGS][PT_BOOK_LEVELS];
     int64_t size_e6[PT_MAX_LEGS][PT_BOOK_LEVELS];

@@ -1,20 +1,23 @@
 """May this signal become orders, and how many? Named checks in a fixed order, pure.
 
 The last hop before money moves: nothing that the engine said is taken for granted, and what can be
-computed again is. A signal names its basket by a hash of the legs and says its own edge, so that
-one whose bytes changed in between contradicts itself. Sizes are whole shares on the grid of every
-leg, since every leg must buy the same number or the basket is none.
+computed again is. What the legs pay is enumerated here once more, a signal names its basket by a
+hash of the legs and says its own edge: one whose bytes changed in between contradicts itself. Sizes
+are whole shares on the grid of every leg, since every leg must buy the same number or the basket is
+none.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from executor.amounts import TICKS_E4, cost_usd_e6
 from shm.baskets import basket_id
-from shm.codes import BasketKind, MarketState, Outcome, Refusal, Side
+from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
 from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
 from shm.layout import MAX_LEGS, Market, Signal
+from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
 from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 
@@ -24,7 +27,10 @@ E8_PER_E4 = 10_000
 E14_PER_USD_E6 = 10**8
 """edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
 KINDS = frozenset(BasketKind) - {BasketKind.NONE}
+PARTLY_BOUGHT = frozenset({BasketKind.BRACKETS_NO})
+"""Sets of NO of brackets: a signal may have fewer legs than the basket that it names."""
 LEGS_MIN = 2
+PAYOUTS_REMEMBERED = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +146,41 @@ def _misshapen(signal: Signal, situation: Situation, _settings: ExecutorSettings
 
 
 def _contradictory(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
-    """Whether the legs are not the basket's, the edge not the prices', the size beyond the profit.
+    """Whether the legs are not the basket's, or pay something else, or edge and size do not fit.
 
     Every unit is worth at least its edge at the limit prices, so profit bounds size.
     """
     count = signal.leg_count
-    keys = [situation.markets[row].key for row in signal.leg_market[:count]]
-    legs = zip(keys, signal.leg_outcome[:count], signal.leg_side[:count], strict=True)
+    markets = tuple(situation.markets[row] for row in signal.leg_market[:count])
+    outcomes, sides = signal.leg_outcome[:count], signal.leg_side[:count]
+    keys = (market.key for market in markets)
+    if signal.kind in PARTLY_BOUGHT:
+        named = set(outcomes) == {Outcome.NO} and all(m.kind != MarketKind.ABOVE for m in markets)
+    else:
+        named = basket_id(signal.kind, zip(keys, outcomes, sides, strict=True)) == signal.basket
     return (
-        basket_id(signal.kind, legs) != signal.basket
+        not named
+        or guaranteed_e4(markets, outcomes) != signal.payout_e4
         or _net_edge_e8(signal, situation) != signal.limit_net_e8
         or signal.limit_net_e8 * signal.size_e6 // E14_PER_USD_E6 > signal.profit_usd_e6
     )
+
+
+@lru_cache(maxsize=PAYOUTS_REMEMBERED)
+def guaranteed_e4(markets: tuple[Market, ...], outcomes: tuple[int, ...]) -> int:
+    """What buying one unit of each leg pays at least, ties aside; 0 where that cannot be said.
+
+    Remembered, because the enumeration takes longer than signing. Markets of different rules do not
+    settle on one price, and a market twice is one liquidity: neither is a basket.
+    """
+    rules = {(market.group, market.fingerprint) for market in markets}
+    if len(rules) != 1 or len({market.key for market in markets}) != len(markets):
+        return 0
+    legs = [
+        Leg(market, Outcome(outcome), Side.BUY)
+        for market, outcome in zip(markets, outcomes, strict=True)
+    ]
+    return payoff(legs).interval_min_e4
 
 
 def _unsupported(signal: Signal, _situation: Situation, _settings: ExecutorSettings) -> bool:

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "8d7c616f"
+#define PT_LAYOUT_ID "0469fe18"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024

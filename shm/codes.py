@@ -110,6 +110,32 @@ class BasketKind(IntEnum):
     TRIANGLE_BUY = 1
     COMPLEMENT_BUY = 2
     LADDER_BUY = 3
+    TOP_BRACKET = 4
+    """The highest bracket against the strike at its bound."""
+    BOTTOM_BRACKET = 5
+    BRACKETS_YES = 6
+    """YES of every bracket."""
+    BRACKETS_NO = 7
+    """NO of every bracket that is quoted; at least two."""
+    WIDE_TRIANGLE = 8
+    WIDE_COMPLEMENT = 9
+    WIDE_LADDER = 10
+
+
+KIND_WORDS = {
+    BasketKind.NONE: "?",
+    BasketKind.TRIANGLE_BUY: "trio",
+    BasketKind.COMPLEMENT_BUY: "complement",
+    BasketKind.LADDER_BUY: "ladder",
+    BasketKind.TOP_BRACKET: "top_bracket",
+    BasketKind.BOTTOM_BRACKET: "bottom_bracket",
+    BasketKind.BRACKETS_YES: "negrisk_yes",
+    BasketKind.BRACKETS_NO: "negrisk_no",
+    BasketKind.WIDE_TRIANGLE: "wide_trio",
+    BasketKind.WIDE_COMPLEMENT: "wide_complement",
+    BasketKind.WIDE_LADDER: "wide_ladder",
+}
+"""What people call the kinds, on every screen and in every file."""
 
 
 class Verdict(IntEnum):

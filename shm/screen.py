@@ -4,6 +4,9 @@ It draws what a `Watcher` sees, twice a second, and touches a cell only when its
 A system that dies, restarts or was never there changes what the panels say, never the program.
 """
 
+import errno
+import sys
+import termios
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
@@ -165,8 +168,10 @@ class WatchApp(App[None]):
         self.set_interval(self._interval_s, self.take_look)
 
     def take_look(self) -> None:
-        """One look, unless paused."""
-        if not self.paused:
+        """One look, unless paused; the end, if nobody is there to look."""
+        if _terminal_is_gone():
+            self.exit()
+        elif not self.paused:
             self._look = self._watcher.look()
             self.draw()
 
@@ -278,6 +283,20 @@ class WatchApp(App[None]):
         """Keep the filter, and give the keys back."""
         self.query_one("#filter").display = bool(self._wanted)
         self.query_one("#panels").focus()
+
+
+def _terminal_is_gone() -> bool:
+    """Whether the terminal was closed: not every one says so with a SIGHUP.
+
+    Without it textual's reader finds the end of a file for ever, as fast as a core allows.
+    """
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno() if sys.__stdin__ else 0)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    except (OSError, ValueError):
+        return False  # no terminal at all, as in a test
+    return False
 
 
 def _keyed(rows: Iterable[tuple[str, ...]]) -> Rows:

@@ -110,8 +110,20 @@ class EngineSettings(_Section, frozen=True):
     signal_wait_ms: Millis = 2_000
     """A basket whose signal was never reported on is free again after this."""
     max_basket_shares: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+    max_leg_loss_usd_e6: UsdE6 = 25_000_000
+    """Most that selling one leg again may lose, if the others do not fill: bounds the size."""
     slippage_ticks: Annotated[int, Meta(ge=0, le=100)] = 0
     """Ticks that each leg's limit may stand above the dearest level it needs."""
+    min_edge_bps: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """Least net edge in hundredths of a percent of what a unit pays."""
+    min_return_per_year_e6: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    """Least net edge as a yearly return on the capital, in millionths (100000 is 10 %)."""
+    capital_cost_per_year_e6: Annotated[int, Meta(ge=0, le=10**7)] = 50_000
+    """What the capital of a unit costs until it pays, in millionths a year (50000 is 5 %)."""
+    tie_probability_e9: Annotated[int, Meta(ge=0, le=10**9)] = 10_000
+    """Assumed probability of a settlement exactly on one bound, in billionths (10000 is 1e-5)."""
+    wide: bool = True
+    """Also baskets over strikes that are no neighbours, and over whole sets of brackets."""
 
 
 class ExecutorSettings(_Section, frozen=True):

@@ -43,12 +43,18 @@ def exact_edge(basket, tops) -> Edge | None:
             price, size = Fraction(top.ask_price_e4, 10_000), top.ask_size_e6
         else:
             price, size = 1 - Fraction(top.bid_price_e4, 10_000), top.bid_size_e6
-        if not top.usable or size == 0:
+        quoted = top.usable and size > 0
+        if basket.optional and not (quoted and size >= leg.market.min_size_e6):
+            gross -= 1
+            continue
+        if not quoted:
             return None
         fee = Fraction(FEES[leg.market.row], 10**6) * price * (1 - price) * 10**8
         fees += -(-fee.numerator // fee.denominator)
         gross -= price
         available.append(size)
+    if len(available) < 2:
+        return None
     return Edge(int(gross * 10**8), int(gross * 10**8 - fees), min(available))
 
 
@@ -124,3 +130,21 @@ def test_a_forgotten_book_has_no_quotes():
     pricer.forget(row)
     assert pricer.top(row) == NO_TOP
     assert BOOK.blank().state == BookState.UNKNOWN
+
+
+def test_a_set_of_no_is_bought_without_the_brackets_that_are_not_quoted():
+    number, basket = next((n, b) for n, b in enumerate(BASKETS) if b.optional)
+    pricer = Pricer(BASKETS)
+    for leg in basket.legs[:3]:
+        row = leg.market.row
+        pricer.observe(row, book([(4_000, 10**7)], [], key=KEYS[row]), 1, EPOCH)
+    assert [leg.market.row for leg in pricer.taken(number)] == [
+        leg.market.row for leg in basket.legs[:3]
+    ]
+    # Three NO at 0.60 pay two dollars.
+    assert pricer.edge(number).gross_e8 == (20_000 - 3 * 6_000) * 10_000
+    thin = basket.legs[0].market.row
+    pricer.observe(thin, book([(4_000, 4_999_999)], [], key=KEYS[thin]), 2, EPOCH)
+    assert len(pricer.taken(number)) == 2
+    pricer.forget(basket.legs[1].market.row)
+    assert pricer.taken(number) is None

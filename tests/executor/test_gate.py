@@ -14,7 +14,11 @@ from tests.engine.factory import market
 
 SETTINGS = ExecutorSettings()
 NOW_NS = 10**15
-MARKETS = {row: market(row, MarketKind.ABOVE, 10 + row) for row in range(3)}
+MARKETS = {
+    0: market(0, MarketKind.ABOVE, 10),
+    1: market(1, MarketKind.RANGE, 10, 20),
+    2: market(2, MarketKind.ABOVE, 20),
+}
 
 
 def column(values) -> tuple[int, ...]:
@@ -96,8 +100,8 @@ def test_a_good_signal_is_admitted_with_its_whole_size():
         ({}, {"connection_idle": False}, Refusal.BUSY),
         ({}, {"reports_waiting": True}, Refusal.BUSY),
         ({}, {"busy_rows": frozenset({1})}, Refusal.BUSY),
-        ({"payout_e4": 18_900}, {}, Refusal.EDGE),
-        ({"payout_e4": 19_100}, {}, Refusal.EDGE),  # gross positive, fees make it negative
+        ({"prices": (6_000, 7_000, 7_000)}, {}, Refusal.EDGE),
+        ({"prices": (6_000, 7_000, 6_900)}, {}, Refusal.EDGE),  # fees make it negative
         ({"kind": 0}, {}, Refusal.DAMAGED),
         ({"kind": 77}, {}, Refusal.DAMAGED),
         ({"leg_count": 0}, {}, Refusal.DAMAGED),
@@ -112,6 +116,8 @@ def test_a_good_signal_is_admitted_with_its_whole_size():
         ({"created_ns": NOW_NS + 1}, {}, Refusal.DAMAGED),
         ({"frame_ns": NOW_NS}, {}, Refusal.DAMAGED),  # after the signal was created
         ({"basket": 1}, {}, Refusal.DAMAGED),
+        ({"payout_e4": 19_900}, {}, Refusal.DAMAGED),
+        ({"payout_e4": 30_000}, {}, Refusal.DAMAGED),
         ({"leg_market": column([0, 2, 1])}, {}, Refusal.DAMAGED),
         ({"leg_outcome": column([2, 2, 2])}, {}, Refusal.DAMAGED),
         ({"leg_price_e4": column([5_000, 7_000, 5_900])}, {}, Refusal.DAMAGED),
@@ -151,14 +157,60 @@ def test_a_leg_worth_less_than_a_dollar_is_too_small():
     assert isinstance(admit(signal((100, 9_000, 9_000), size=100), situation(), SETTINGS), Admitted)
 
 
+def some_no(kept, payout_e4: int, markets=None) -> Refusal | Admitted:
+    """What the gate says of NO of some brackets of a set of four, at 0.55 each."""
+    facts = markets or {
+        10: market(10, MarketKind.BELOW, None, 10), 11: market(11, MarketKind.RANGE, 10, 20),
+        12: market(12, MarketKind.RANGE, 20, 30), 13: market(13, MarketKind.TOP, 30),
+    }  # fmt: skip
+    net_e8 = payout_e4 * 10**4 - len(kept) * (5_500 * 10**4 + share_fee_e8(70_000, 5_500))
+    one = signal()._replace(
+        leg_count=len(kept),
+        payout_e4=payout_e4,
+        leg_side=column([Side.BUY] * len(kept)),
+        leg_price_e4=column([5_500] * len(kept)),
+        kind=BasketKind.BRACKETS_NO,
+        basket=12345,
+        leg_market=column(kept),
+        leg_outcome=column([Outcome.NO] * len(kept)),
+        limit_net_e8=net_e8,
+        profit_usd_e6=net_e8,
+    )
+    return admit(one, situation(markets=facts), SETTINGS)
+
+
+def test_a_set_of_no_without_some_legs_is_admitted_for_what_the_rest_pays():
+    assert isinstance(some_no((10, 11, 12, 13), 30_000), Admitted)
+    assert isinstance(some_no((10, 12, 13), 20_000), Admitted)
+    assert some_no((10, 12, 13), 30_000) is Refusal.DAMAGED
+    assert some_no((10, 12, 12), 20_000) is Refusal.DAMAGED
+    assert some_no((10, 13), 10_000) is Refusal.EDGE
+
+
+@pytest.mark.parametrize("change", [{"group": 2}, {"fingerprint": 2}])
+def test_legs_that_do_not_settle_on_one_price_guarantee_nothing(change):
+    markets = MARKETS | {2: MARKETS[2]._replace(**change)}
+    assert admit(signal(), situation(markets=markets), SETTINGS) is Refusal.DAMAGED
+
+
+def test_the_remembered_payout_is_the_markets_own():
+    """Another market in the same row is another question."""
+    assert isinstance(admit(signal(), situation(), SETTINGS), Admitted)
+    wider = MARKETS | {1: MARKETS[1]._replace(upper_usd_e6=30 * 10**6)}
+    assert admit(signal(), situation(markets=wider), SETTINGS) is Refusal.DAMAGED
+
+
 prices = st.integers(1, 999).map(lambda tenths: tenths * 10)
 
 
-@given(st.tuples(prices, prices, prices), st.integers(1, 2_000), st.integers(0, 2_000))
+@given(
+    st.tuples(prices, prices, prices).filter(lambda legs: sum(legs) < 19_500),
+    st.integers(1, 2_000),
+    st.integers(0, 2_000),
+)
 def test_what_is_admitted_is_whole_on_every_grid_and_affordable(legs, size, cash_usd):
     purse = situation(free_cash_usd_e6=cash_usd * 10**6)
-    payout = min(sum(legs) + 1_000, 30_000)
-    outcome = admit(signal(legs, size=size, payout_e4=payout), purse, SETTINGS)
+    outcome = admit(signal(legs, size=size), purse, SETTINGS)
     if isinstance(outcome, Refusal):
         assert outcome in {Refusal.SIZE, Refusal.CASH, Refusal.EDGE}
         return

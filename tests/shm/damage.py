@@ -29,8 +29,8 @@ ENGINE = EngineSettings(
 )  # fmt: skip
 EXECUTOR = ExecutorSettings()
 STRIKES = [10, 20, 30, 40]
-PAYS_E4 = {1: 20_000, 2: 10_000, 3: 10_000}
-"""By kind of basket, as docs/architecture.md has it."""
+SETTLEMENTS_USD_E6 = [price * 10**6 for price in (5, 15, 25, 35, 45)]
+"""One price in each interval of the line."""
 
 
 def priced(market: Market, received_ns: int):
@@ -118,6 +118,9 @@ class Bench(World):
             return None
         self.admitted += 1
         self._complain("admitted", signal._replace(size_e6=outcome.size_e6))
+        cost_usd_e6 = sum(signal.leg_price_e4) * outcome.size_e6 // 10**4
+        if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
+            self.complaints.append(f"{cost_usd_e6} micro-dollars at once: {signal}")
         return outcome
 
     def situation(self):
@@ -127,16 +130,15 @@ class Bench(World):
         )
 
     def _complain(self, what: str, signal: Signal) -> None:
-        self.complaints += [f"{what}: {why}: {signal}" for why in absurd(signal, self.by_id)]
+        self.complaints += [
+            f"{what}: {why}: {signal}" for why in absurd(signal, self.by_id, self.by_row)
+        ]
 
 
-def absurd(signal: Signal, baskets: dict[int, Basket]) -> Iterator[str]:
+def absurd(signal: Signal, baskets: dict[int, Basket], markets: dict[int, Market]) -> Iterator[str]:
     """What is wrong with a purchase, by the facts that nobody damaged."""
-    cost_usd_e6 = sum(signal.leg_price_e4) * signal.size_e6 // 10**4
     if signal.size_e6 <= 0 or signal.size_e6 % 10**6:
         yield f"size {signal.size_e6}"
-    if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
-        yield f"{cost_usd_e6} micro-dollars at once"
     basket = baskets.get(signal.basket)
     if basket is None:
         yield "no such basket"
@@ -144,15 +146,27 @@ def absurd(signal: Signal, baskets: dict[int, Basket]) -> Iterator[str]:
     wanted = [(leg.market.row, leg.outcome, leg.side) for leg in basket.legs]
     count = signal.leg_count
     columns = (signal.leg_market, signal.leg_outcome, signal.leg_side)
-    if list(zip(*(column[:count] for column in columns), strict=True)) != wanted:
+    found = list(zip(*(column[:count] for column in columns), strict=True))
+    if found != ([leg for leg in wanted if leg in found] if basket.optional else wanted):
         yield "other legs"
-    if signal.kind != basket.kind or signal.payout_e4 != PAYS_E4.get(signal.kind):
+        return
+    least_e4 = min(
+        sum(10_000 * pays(markets[row], outcome, price) for row, outcome, _ in found)
+        for price in SETTLEMENTS_USD_E6
+    )
+    if signal.kind != basket.kind or signal.payout_e4 != least_e4:
         yield f"kind {signal.kind} that pays {signal.payout_e4}"
     prices = signal.leg_price_e4[:count]
     if not all(0 < price_e4 < 10_000 for price_e4 in prices):
         yield f"prices {prices}"
     if sum(prices) >= signal.payout_e4:
         yield "a loss"
+
+
+def pays(market: Market, outcome: int, price_usd_e6: int) -> bool:
+    """Whether a token pays at a price that is no bound."""
+    yes = market.lower_usd_e6 < price_usd_e6 < market.upper_usd_e6
+    return yes == (outcome == Outcome.YES)
 
 
 def section_bytes(path: str) -> tuple[str, int, int]:

@@ -302,7 +302,7 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
 
         def start(*words: str, **environment: str) -> Terminal:
             opened = Terminal(*words, **environment)
-            stack.callback(os.close, opened.leader)
+            stack.callback(lambda: os.close(opened.leader))
             stack.enter_context(opened.process)
             stack.callback(opened.process.kill)
             return opened
@@ -318,6 +318,15 @@ def test_on_a_terminal_it_fills_the_screen_and_q_gives_it_back(busy, terminal):
     assert screen.end() == 0
     assert b"\x1b[?1049l" in screen.seen
     assert b"Traceback" not in screen.seen
+
+
+@pytest.mark.parametrize("words", [(), ("--plain",)])
+def test_it_ends_when_its_terminal_is_closed(busy, terminal, words):
+    screen = terminal("watch", "--instance", busy, *words)
+    screen.read_until(b"frame_to_signal")
+    os.close(screen.leader)
+    screen.leader = os.open(os.devnull, os.O_RDONLY)
+    screen.process.wait(60)
 
 
 def colours(seen: bytes) -> bool:

@@ -50,6 +50,11 @@ class Payoff:
         """Least payoff when the settlement price is exactly a bound."""
         return min(self.by_position_e4[1::2])
 
+    @property
+    def everywhere_min_e4(self) -> int:
+        """Least payoff at any settlement price."""
+        return min(self.by_position_e4)
+
 
 def pays_yes(market: Market, bounds: Sequence[int], position: int) -> bool:
     """Whether YES of a market pays at a position of the line cut by `bounds`."""

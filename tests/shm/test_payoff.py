@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.proof import Leg, payoff
 from shm.codes import MarketKind, Outcome, Side
+from shm.payoff import Leg, payoff
 from tests.engine.factory import market
 
 KINDS = [MarketKind.ABOVE, MarketKind.RANGE, MarketKind.BELOW, MarketKind.TOP]
