@@ -29,8 +29,6 @@ ENGINE = EngineSettings(
 )  # fmt: skip
 EXECUTOR = ExecutorSettings()
 STRIKES = [10, 20, 30, 40]
-SETTLEMENTS_USD_E6 = [price * 10**6 for price in (5, 15, 25, 35, 45)]
-"""One price in each interval of the line."""
 
 
 def priced(market: Market, received_ns: int):
@@ -118,9 +116,6 @@ class Bench(World):
             return None
         self.admitted += 1
         self._complain("admitted", signal._replace(size_e6=outcome.size_e6))
-        cost_usd_e6 = sum(signal.leg_price_e4) * outcome.size_e6 // 10**4
-        if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
-            self.complaints.append(f"{cost_usd_e6} micro-dollars at once: {signal}")
         return outcome
 
     def situation(self):
@@ -130,43 +125,46 @@ class Bench(World):
         )
 
     def _complain(self, what: str, signal: Signal) -> None:
-        self.complaints += [
-            f"{what}: {why}: {signal}" for why in absurd(signal, self.by_id, self.by_row)
-        ]
+        why = absurd(signal, self.by_id.get(signal.basket), self.by_row)
+        self.complaints += [f"{what}: {reason}: {signal}" for reason in why]
 
 
-def absurd(signal: Signal, baskets: dict[int, Basket], markets: dict[int, Market]) -> Iterator[str]:
+def absurd(signal: Signal, basket: Basket | None, by_row: dict[int, Market]) -> Iterator[str]:
     """What is wrong with a purchase, by the facts that nobody damaged."""
+    cost_usd_e6 = sum(signal.leg_price_e4) * signal.size_e6 // 10**4
     if signal.size_e6 <= 0 or signal.size_e6 % 10**6:
         yield f"size {signal.size_e6}"
-    basket = baskets.get(signal.basket)
+    if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
+        yield f"{cost_usd_e6} micro-dollars at once"
     if basket is None:
         yield "no such basket"
         return
-    wanted = [(leg.market.row, leg.outcome, leg.side) for leg in basket.legs]
     count = signal.leg_count
-    columns = (signal.leg_market, signal.leg_outcome, signal.leg_side)
-    found = list(zip(*(column[:count] for column in columns), strict=True))
-    if found != ([leg for leg in wanted if leg in found] if basket.optional else wanted):
-        yield "other legs"
+    legs = list(zip(signal.leg_market[:count], signal.leg_outcome[:count], strict=True))
+    known = {(leg.market.row, int(leg.outcome)) for leg in basket.legs}
+    if not set(legs) <= known or len(set(legs)) != count or count < 2:
+        yield f"other legs than {known}"
         return
-    least_e4 = min(
-        sum(10_000 * pays(markets[row], outcome, price) for row, outcome, _ in found)
-        for price in SETTLEMENTS_USD_E6
-    )
-    if signal.kind != basket.kind or signal.payout_e4 != least_e4:
-        yield f"kind {signal.kind} that pays {signal.payout_e4}"
+    if signal.kind != basket.kind or set(signal.leg_side[:count]) != {Side.BUY}:
+        yield f"kind {signal.kind}, sides {signal.leg_side}"
     prices = signal.leg_price_e4[:count]
     if not all(0 < price_e4 < 10_000 for price_e4 in prices):
         yield f"prices {prices}"
-    if sum(prices) >= signal.payout_e4:
-        yield "a loss"
+    if signal.payout_e4 != (sure := pays_e4(legs, by_row)) or sum(prices) >= sure:
+        yield f"{sum(prices)} for {sure}, said to be {signal.payout_e4}"
 
 
-def pays(market: Market, outcome: int, price_usd_e6: int) -> bool:
-    """Whether a token pays at a price that is no bound."""
-    yes = market.lower_usd_e6 < price_usd_e6 < market.upper_usd_e6
-    return yes == (outcome == Outcome.YES)
+def pays_e4(legs: list[tuple[int, int]], by_row: dict[int, Market]) -> int:
+    """The least that the tokens pay together, by trying a price in each gap between two bounds."""
+    prices = [usd * 10**6 + 10**6 // 2 for usd in range(max(STRIKES) + 5)]
+    return min(
+        sum(10_000 * (_yes_wins(by_row[row], s) is (o == Outcome.YES)) for row, o in legs)
+        for s in prices
+    )
+
+
+def _yes_wins(market: Market, price_usd_e6: int) -> bool:
+    return market.lower_usd_e6 < price_usd_e6 < market.upper_usd_e6
 
 
 def section_bytes(path: str) -> tuple[str, int, int]:
