@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test proof soak fuzz check bench clean
+.PHONY: setup run test proof soak fuzz lockstep check bench clean
 
 setup: $(READY)
 
@@ -35,6 +35,9 @@ soak: setup
 
 fuzz: setup
 	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)
+
+lockstep: setup
+	$(BIN)/python -m tests.fuzz.lockstep $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -33,11 +33,12 @@ class Edit(NamedTuple):
 
 
 def headers(folder: Path, edits: Sequence[Edit] = ()) -> Path:
-    """A copy of the headers of ingest and shm with the edits made."""
+    """A copy of the headers that compiled modules are made of, with the edits made."""
     copy = folder / "include"
     copy.mkdir()
-    for header in [*(ROOT / "ingest").glob("*.h"), *(ROOT / "shm").glob("*.h")]:
-        shutil.copy(header, copy)
+    for name in ("shm", "ingest", "engine"):
+        for header in (ROOT / name).glob("*.h"):
+            shutil.copy(header, copy)
     for edit in edits:
         text = (copy / edit.header).read_text()
         assert text.count(edit.old) == 1, f"{edit.header} has changed: plant it elsewhere"
@@ -45,14 +46,16 @@ def headers(folder: Path, edits: Sequence[Edit] = ()) -> Path:
     return copy
 
 
-def build_module(folder: Path, name: str, edits: Sequence[Edit] = ()) -> Path:
+def build_module(
+    folder: Path, name: str, edits: Sequence[Edit] = (), *, flags: Sequence[str] = COVERED
+) -> Path:
     """An importable copy of a compiled module ("ingest.scanner") that a fuzzer can look into."""
     require_or_skip(shutil.which("clang") is not None, "clang")
     source, target = folder / "module.c", folder / f"{name}.so"
     pyx = f"{name.replace('.', '/')}.pyx"
     run([sys.executable, "-m", "cython", "-3", pyx, "-o", str(source)])
     include = [f"-I{headers(folder, edits)}", f"-I{sysconfig.get_path('include')}"]
-    run(["clang", "-shared", "-fPIC", *COVERED, *include, str(source), "-o", str(target)])
+    run(["clang", "-shared", "-fPIC", *flags, *include, str(source), "-o", str(target)])
     return target
 
 
