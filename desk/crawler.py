@@ -116,6 +116,8 @@ class Found:
     """Groups that could not be asked for."""
     troubles: list[str] = field(default_factory=list)
     events: int = 0
+    absent: int = 0
+    """Ladders of which the venue lists nothing (yet)."""
     until: datetime | None = None
     """When the first of the ladders that were asked for ends, and another one is wanted."""
 
@@ -134,6 +136,7 @@ class Found:
         self.facts += part.facts
         self.refused += part.refused
         self.events += part.events
+        self.absent += part.absent
 
 
 class Crawler:
@@ -267,6 +270,7 @@ class Crawler:
                         found.refused.append(read)
                     else:
                         found.facts.append((read, expiry.horizon))
+        found.absent = int(found.events == 0)
         return found
 
     async def _market(

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from desk.crawler import Crawler, Found, HttpVenue, Unreachable, open_session
 from desk.families import Unpaired, groups_of, in_words, unpaired
@@ -27,6 +27,10 @@ from shm.settings import Settings
 
 RETRY_S = 1.0
 TICK_S = 0.1
+EAGER_S = 5.0
+EAGER_FOR = timedelta(minutes=10)
+"""A ladder that is wanted and not listed is asked for more often in the beginning. (The venue lists
+the daily ones a week ahead, some minutes late; some days have none.)"""
 ABSENT_ROUNDS = 3
 """A market that is missing from an answer may be missing by mistake; not from this many."""
 _log = logging.getLogger("desk.discovery")
@@ -55,6 +59,8 @@ class Discovery:
         self._look_again = asyncio.Event()
         self._until: datetime | None = None
         """When another ladder will be wanted; None: it is being looked for."""
+        self._wanted_since = clock()
+        self._absent_ladders = 0
         self._said: set[str] = set()
         self.trouble: str | None = "not asked yet"
         """Why the last round failed, wholly or in part; None if it did not."""
@@ -83,9 +89,17 @@ class Discovery:
         while True:
             self._look_again.clear()
             await self.round(crawler)
-            wait_s = RETRY_S if self.trouble else self._settings.desk.discover_every_s
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look_again.wait(), wait_s)
+                await asyncio.wait_for(self._look_again.wait(), self.pause_s)
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the venue is asked again."""
+        if self.trouble:
+            return RETRY_S
+        eager = self._absent_ladders and self._clock() < self._wanted_since + EAGER_FOR
+        every_s = self._settings.desk.discover_every_s
+        return min(EAGER_S, every_s) if eager else every_s
 
     async def _tick_on(self) -> None:
         while True:
@@ -99,6 +113,7 @@ class Discovery:
         now = self._clock()
         if self._until is not None and now >= self._until:
             self._until = None
+            self._wanted_since = now
             self._look_again.set()
         now_ms = self._now_ms()
         if self._tenancy.due(now_ms):
@@ -118,6 +133,7 @@ class Discovery:
             return
         self._complain(found.troubles[0] if found.troubles else None)
         self._until = found.until
+        self._absent_ladders = found.absent
         self._counters.add("discoveries")
         self._counters.set("events_read", found.events)
         self._counters.set("markets_refused", len(found.refused))

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from desk.crawler import FACTS_AGE, Crawler, Found, HttpVenue, Unreachable
-from desk.discovery import ABSENT_ROUNDS, Discovery
+from desk.discovery import ABSENT_ROUNDS, EAGER_FOR, EAGER_S, RETRY_S, Discovery
 from desk.findings import read_findings
 from desk.gamma import decode_events
 from desk.ladders import Refusal
@@ -486,6 +486,25 @@ def test_a_changed_fee_is_a_new_generation_in_the_same_rows(desk):
     assert generation == 2
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert [(a.fee_rate_e6, b.fee_rate_e6) for a, b in changed] == [(70_000, 50_000)]
+
+
+def test_a_ladder_that_is_not_listed_yet_is_asked_for_more_often_for_a_while(desk):
+    desk.round()
+    assert desk.discovery.pause_s == 60
+    desk.now = NOON.astimezone(UTC)
+    desk.discovery.tick()
+    desk.round()
+    assert desk.discovery.pause_s == EAGER_S
+    desk.venue.events = Ladder("BTC", NOON + timedelta(days=1)).events()[:1]
+    desk.round()
+    assert desk.discovery.pause_s == 60
+    desk.venue.events = []
+    desk.now += EAGER_FOR
+    desk.round()
+    assert desk.discovery.pause_s == 60  # there is none that day
+    desk.venue.answers["http"] = Unreachable("down")
+    desk.round()
+    assert desk.discovery.pause_s == RETRY_S
 
 
 def test_run_asks_ticks_and_asks_again_after_an_expiry(desk, monkeypatch):
