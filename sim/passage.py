@@ -64,11 +64,10 @@ class Passage:
         try:
             body = await http.read()
         except web.HTTPRequestEntityTooLarge:
+            self._tell_torn(route, first_ms)
             return exits.written(wire_of(refused(replies.PAYLOAD_LIMIT, 413)))
         except _TORN:
-            truth = self.venue.exchange.truth
-            truth.ms = self.clock.now_ms()
-            truth.record("request_torn", place=route.place, first_ms=first_ms)
+            self._tell_torn(route, first_ms)
             raise
         call, refusal = self._identify(route, http, body)
         if route.errand is Errand.ADMIN:
@@ -259,6 +258,11 @@ class Passage:
         if wire.promised is not None:
             return exits.broken(request.http, wire)
         return exits.written(wire)
+
+    def _tell_torn(self, route: Route, first_ms: int) -> None:
+        truth = self.venue.exchange.truth
+        truth.ms = self.clock.now_ms()
+        truth.record("request_torn", place=route.place, first_ms=first_ms)
 
     def _tell(self, request: _Request, status: int, fate: str) -> None:
         truth = self.venue.exchange.truth

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shm.errors import ConfigError
+from sim import server
 from sim import truth as module
 from sim.chronicle import chronicle, missing_lines
 from sim.market import Facts
@@ -223,6 +224,16 @@ async def test_a_request_whose_body_never_comes_is_noted_as_torn():
         async with asyncio.timeout(5):
             while not stage.truth("request_torn", place="POST /orders"):
                 await asyncio.sleep(0.005)
+
+
+@scenario
+async def test_a_request_that_is_too_long_is_noted_all_the_same(monkeypatch):
+    monkeypatch.setattr(server, "MAX_BODY_BYTES", 1000)
+    async with staged() as stage:
+        trader = await stage.client.trader()
+        status, _, _ = await stage.request(trader, "POST", "/orders", b"x" * 1001)
+        assert status == 413
+        assert len(stage.truth("request_torn", place="POST /orders")) == 1
 
 
 @scenario
