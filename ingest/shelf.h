@@ -7,6 +7,7 @@
 
 #include "atomics.h"
 #include "levels.h"
+#include "mirror.h"
 #include "scan.h"
 #include "tokens.h"
 
@@ -46,12 +47,6 @@ typedef struct {
     bool changed, lost, refreshed; /* by the present frame */
 } pt_shelf_row;
 
-/* An entry of a frame and whose it is: row * 2, and 1 more for the NO token. */
-typedef struct {
-    const pt_change *change;
-    uint32_t side;
-} pt_sided;
-
 typedef struct {
     pt_shelf_row *rows; /* PT_MARKETS_MAX */
     pt_tokens tokens;
@@ -62,6 +57,7 @@ typedef struct {
     uint64_t until_check;
     bool out_of_memory;
     pt_sided all[PT_SCAN_CHANGES_MAX], mine[PT_SCAN_CHANGES_MAX]; /* of the present event */
+    pt_mirror mirror;
 } pt_shelf;
 
 static inline void pt_shelf_begin(pt_shelf *shelf) {
@@ -168,32 +164,6 @@ static inline void pt_take_snapshot(pt_shelf *shelf, const pt_event *event, cons
 
 /* --- changes: all entries of one market in one frame ------------------------------------------ */
 
-static inline bool pt_same_cell(const pt_sided *yes, const pt_sided *no) {
-    return yes->change->buy != no->change->buy &&
-           yes->change->price_e4 == PT_PRICE_ONE_E4 - no->change->price_e4;
-}
-
-/* Whether YES and NO entries say the same wherever both speak of a level; the last one counts. */
-static inline bool pt_mirrored(const pt_sided *sided, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (sided[i].side % 2 == 0)
-            continue;
-        int64_t no_e6 = sided[i].change->size_e6, yes_e6 = -1;
-        for (uint32_t j = 0; j < count; j++) {
-            if (sided[j].side % 2 == 0) {
-                if (pt_same_cell(&sided[j], &sided[i]))
-                    yes_e6 = sided[j].change->size_e6;
-            } else if (sided[j].change->buy == sided[i].change->buy &&
-                       sided[j].change->price_e4 == sided[i].change->price_e4) {
-                no_e6 = sided[j].change->size_e6;
-            }
-        }
-        if (yes_e6 >= 0 && yes_e6 != no_e6)
-            return false;
-    }
-    return true;
-}
-
 static inline void pt_put_token(pt_shelf *shelf, pt_shelf_row *row, const pt_sided *sided,
                                 uint32_t count, bool no_side) {
     for (uint32_t i = 0; i < count; i++) {
@@ -253,7 +223,7 @@ static inline void pt_take_market(pt_shelf *shelf, pt_shelf_row *row, const pt_e
         pt_put_token(shelf, row, sided, count, true); /* YES has the last word */
         pt_put_token(shelf, row, sided, count, false);
     }
-    if (!pt_mirrored(sided, count)) {
+    if (!pt_mirrored(&shelf->mirror, sided, count)) {
         pt_add(&shelf->stats->mirror_mismatch, 1);
         pt_row_lost(shelf, row);
     } else if (row->state == PT_LIVE) {

@@ -42,7 +42,10 @@ def test_no_sequence_of_frames_tells_the_two_keepers_apart(campaign, capsys):
 
 PLANTED = {
     "a mirror that is not compared": Edit(
-        "shelf.h", "if (yes_e6 >= 0 && yes_e6 != no_e6)", "if (yes_e6 < -1)"
+        "mirror.h", "if (yes_e6 >= 0 && yes_e6 != no_e6)", "if (yes_e6 < -1)"
+    ),
+    "many entries of which the first one counts": Edit(
+        "mirror.h", "uint32_t i = count; i-- > 0;", "uint32_t i = 0; i < count; i++"
     ),
     "another market's data taken": Edit(
         "shelf.h", "memcmp(market->at, row->condition, PT_CONDITION_CHARS) == 0)", "true)"

@@ -151,7 +151,7 @@ class Stream:
     def entries(self, yes: str, no: str) -> list[str]:
         """Mirrored pairs, some one side only; wrong ones contradict, or are another market's."""
         entries = []
-        for _ in range(self.random.choice((1, 1, 1, 1, 2, 5))):
+        for _ in range(self.random.choice((1, 1, 1, 1, 1, 2, 2, 5, 10))):
             price, size, hash_text = self.price(), self.size(), self.hash_text()
             side, other = self.random.choice((("BUY", "SELL"), ("SELL", "BUY")))
             if self.random.random() < self._wrong * 0.2:

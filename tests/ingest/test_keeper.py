@@ -1,5 +1,7 @@
 """The two keepers: what the compiled one publishes is, byte for byte, what the plain one does."""
 
+import random
+
 import pytest
 
 from ingest.keeper import PythonKeeper, make_keeper
@@ -135,6 +137,31 @@ def test_another_markets_data_under_our_token_lose_the_book_whoever_reads_them(w
             assert (shown.bid_price_e4[0], shown.tick_e4, shown.last_trade_e4) == (4_000, 10, 0)
             assert counters.events_refused == refused
             plain.look()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_entries_in_one_event_are_compared_as_few_are(worlds, seed):
+    """Up to some hundreds of a few levels, so that the same one is named again and again."""
+    plain, compiled = worlds([market(0)])
+    source = random.Random(seed)
+    book = frames.later_book(token_of(0), 1, [], [], hash_text="").encode()
+    for number in range(150):
+        entries = []
+        sizes = [source.choice("01234") for _ in range(7)]
+        for _ in range(source.randint(10, 300)):
+            level = source.randrange(7)
+            wrong = source.random() < 0.03
+            size = "9" if wrong else sizes[level]
+            if source.random() < 0.5:
+                entries.append(frames.change(token_of(0), "BUY", f"0.{level + 1}", size, ""))
+            else:
+                entries.append(frames.change(token_of(1), "SELL", f"0.{9 - level}", size, ""))
+        require_same(plain, compiled, book, 2 * number + 1)
+        frame = frames.price_change(token_of(0), 1, entries).encode()
+        require_same(plain, compiled, frame, 2 * number + 2)
+        plain.look()
+    mismatches = compiled.look()[3].mirror_mismatch
+    assert 20 < mismatches < 130
 
 
 def test_a_lost_connection_and_a_market_that_goes_are_shown_alike(worlds):
