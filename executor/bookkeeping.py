@@ -26,7 +26,6 @@ from shm.layout import (
     MAX_LEGS,
     POSITION,
     REPORT,
-    Account,
     ExecutorStats,
     Market,
     Position,
@@ -293,7 +292,7 @@ class Bookkeeper:
             return
         self._account_table.write(
             0,
-            Account(
+            ACCOUNT.blank()._replace(
                 cash_usd_e6=ledger.cash_usd_e6,
                 opening_usd_e6=ledger.opening_usd_e6,
                 reserved_usd_e6=self.reserved_usd_e6,

@@ -16,6 +16,7 @@ from shm.codes import (
     LegState,
     Outcome,
     PartialReason,
+    Purpose,
     Side,
 )
 from shm.errors import SegmentDamaged
@@ -219,6 +220,9 @@ def to_row(flight: Flight, ledger: Ledger) -> layout.Flight:
         state=flight.state,
         reason=flight.reason,
         leg_count=len(legs),
+        purpose=Purpose.BASKET,
+        repairs=0,
+        parent=0,
         size_e6=flight.size_e6,
         payout_e4=flight.payout_e4,
         reserved_usd_e6=flight.reserved_usd_e6,
@@ -230,6 +234,7 @@ def to_row(flight: Flight, ledger: Ledger) -> layout.Flight:
         leg_state=padded([leg.state for leg in legs]),
         leg_reason=padded([leg.reason for leg in legs]),
         leg_price_e4=padded([leg.price_e4 for leg in legs]),
+        leg_size_e6=padded([flight.size_e6] * len(flight.legs)),
         leg_filled_e6=padded([fill.size_e6 for fill in fills]),
         leg_cost_usd_e6=padded([fill.cost_usd_e6 for fill in fills]),
         leg_fee_usd_e6=padded([fill.fee_usd_e6 for fill in fills]),

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "0469fe18"
+#define PT_LAYOUT_ID "4b6fccbe"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -77,6 +77,25 @@ typedef struct {
 } pt_switches;
 _Static_assert(sizeof(pt_switches) == 64, "size of pt_switches");
 _Static_assert(offsetof(pt_switches, trading_enabled) == 0, "offset of pt_switches.trading_enabled");
+
+typedef struct {
+    uint64_t latched;
+    uint64_t nonce;
+    uint64_t seen_ns;
+    uint64_t cancel_sent_ns;
+    uint64_t cancel_done_ns;
+    uint64_t cancels;
+    uint64_t cancels_failed;
+    uint8_t padding_[8];
+} pt_kill_latch;
+_Static_assert(sizeof(pt_kill_latch) == 64, "size of pt_kill_latch");
+_Static_assert(offsetof(pt_kill_latch, latched) == 0, "offset of pt_kill_latch.latched");
+_Static_assert(offsetof(pt_kill_latch, nonce) == 8, "offset of pt_kill_latch.nonce");
+_Static_assert(offsetof(pt_kill_latch, seen_ns) == 16, "offset of pt_kill_latch.seen_ns");
+_Static_assert(offsetof(pt_kill_latch, cancel_sent_ns) == 24, "offset of pt_kill_latch.cancel_sent_ns");
+_Static_assert(offsetof(pt_kill_latch, cancel_done_ns) == 32, "offset of pt_kill_latch.cancel_done_ns");
+_Static_assert(offsetof(pt_kill_latch, cancels) == 40, "offset of pt_kill_latch.cancels");
+_Static_assert(offsetof(pt_kill_latch, cancels_failed) == 48, "offset of pt_kill_latch.cancels_failed");
 
 typedef struct {
     uint64_t generation;
@@ -335,6 +354,9 @@ typedef struct {
     uint32_t state;
     uint32_t reason;
     uint32_t leg_count;
+    uint32_t purpose;
+    uint32_t repairs;
+    uint64_t parent;
     int64_t size_e6;
     int64_t payout_e4;
     int64_t reserved_usd_e6;
@@ -346,34 +368,39 @@ typedef struct {
     uint8_t leg_state[12];
     uint8_t leg_reason[12];
     int32_t leg_price_e4[12];
+    int64_t leg_size_e6[12];
     int64_t leg_filled_e6[12];
     int64_t leg_cost_usd_e6[12];
     int64_t leg_fee_usd_e6[12];
     uint8_t leg_hash[384];
-    uint8_t padding_[8];
+    uint8_t padding_[24];
 } pt_flight;
-_Static_assert(sizeof(pt_flight) == 896, "size of pt_flight");
+_Static_assert(sizeof(pt_flight) == 1024, "size of pt_flight");
 _Static_assert(offsetof(pt_flight, signal) == 0, "offset of pt_flight.signal");
 _Static_assert(offsetof(pt_flight, basket) == 8, "offset of pt_flight.basket");
 _Static_assert(offsetof(pt_flight, kind) == 16, "offset of pt_flight.kind");
 _Static_assert(offsetof(pt_flight, state) == 20, "offset of pt_flight.state");
 _Static_assert(offsetof(pt_flight, reason) == 24, "offset of pt_flight.reason");
 _Static_assert(offsetof(pt_flight, leg_count) == 28, "offset of pt_flight.leg_count");
-_Static_assert(offsetof(pt_flight, size_e6) == 32, "offset of pt_flight.size_e6");
-_Static_assert(offsetof(pt_flight, payout_e4) == 40, "offset of pt_flight.payout_e4");
-_Static_assert(offsetof(pt_flight, reserved_usd_e6) == 48, "offset of pt_flight.reserved_usd_e6");
-_Static_assert(offsetof(pt_flight, created_ms) == 56, "offset of pt_flight.created_ms");
-_Static_assert(offsetof(pt_flight, sent_ns) == 64, "offset of pt_flight.sent_ns");
-_Static_assert(offsetof(pt_flight, leg_market) == 72, "offset of pt_flight.leg_market");
-_Static_assert(offsetof(pt_flight, leg_outcome) == 120, "offset of pt_flight.leg_outcome");
-_Static_assert(offsetof(pt_flight, leg_side) == 132, "offset of pt_flight.leg_side");
-_Static_assert(offsetof(pt_flight, leg_state) == 144, "offset of pt_flight.leg_state");
-_Static_assert(offsetof(pt_flight, leg_reason) == 156, "offset of pt_flight.leg_reason");
-_Static_assert(offsetof(pt_flight, leg_price_e4) == 168, "offset of pt_flight.leg_price_e4");
-_Static_assert(offsetof(pt_flight, leg_filled_e6) == 216, "offset of pt_flight.leg_filled_e6");
-_Static_assert(offsetof(pt_flight, leg_cost_usd_e6) == 312, "offset of pt_flight.leg_cost_usd_e6");
-_Static_assert(offsetof(pt_flight, leg_fee_usd_e6) == 408, "offset of pt_flight.leg_fee_usd_e6");
-_Static_assert(offsetof(pt_flight, leg_hash) == 504, "offset of pt_flight.leg_hash");
+_Static_assert(offsetof(pt_flight, purpose) == 32, "offset of pt_flight.purpose");
+_Static_assert(offsetof(pt_flight, repairs) == 36, "offset of pt_flight.repairs");
+_Static_assert(offsetof(pt_flight, parent) == 40, "offset of pt_flight.parent");
+_Static_assert(offsetof(pt_flight, size_e6) == 48, "offset of pt_flight.size_e6");
+_Static_assert(offsetof(pt_flight, payout_e4) == 56, "offset of pt_flight.payout_e4");
+_Static_assert(offsetof(pt_flight, reserved_usd_e6) == 64, "offset of pt_flight.reserved_usd_e6");
+_Static_assert(offsetof(pt_flight, created_ms) == 72, "offset of pt_flight.created_ms");
+_Static_assert(offsetof(pt_flight, sent_ns) == 80, "offset of pt_flight.sent_ns");
+_Static_assert(offsetof(pt_flight, leg_market) == 88, "offset of pt_flight.leg_market");
+_Static_assert(offsetof(pt_flight, leg_outcome) == 136, "offset of pt_flight.leg_outcome");
+_Static_assert(offsetof(pt_flight, leg_side) == 148, "offset of pt_flight.leg_side");
+_Static_assert(offsetof(pt_flight, leg_state) == 160, "offset of pt_flight.leg_state");
+_Static_assert(offsetof(pt_flight, leg_reason) == 172, "offset of pt_flight.leg_reason");
+_Static_assert(offsetof(pt_flight, leg_price_e4) == 184, "offset of pt_flight.leg_price_e4");
+_Static_assert(offsetof(pt_flight, leg_size_e6) == 232, "offset of pt_flight.leg_size_e6");
+_Static_assert(offsetof(pt_flight, leg_filled_e6) == 328, "offset of pt_flight.leg_filled_e6");
+_Static_assert(offsetof(pt_flight, leg_cost_usd_e6) == 424, "offset of pt_flight.leg_cost_usd_e6");
+_Static_assert(offsetof(pt_flight, leg_fee_usd_e6) == 520, "offset of pt_flight.leg_fee_usd_e6");
+_Static_assert(offsetof(pt_flight, leg_hash) == 616, "offset of pt_flight.leg_hash");
 
 typedef struct {
     uint64_t market_key;
@@ -402,21 +429,49 @@ typedef struct {
     int64_t fee_usd_e6;
     int64_t locked_profit_usd_e6;
     int64_t orphan_cost_usd_e6;
+    int64_t realised_usd_e6;
+    int64_t day_usd_e6;
+    int64_t worst_usd_e6;
+    int64_t exposure_usd_e6;
+    int64_t naked_usd_e6;
+    int64_t provisional_usd_e6;
+    uint64_t in_doubt;
+    uint64_t mode;
+    uint64_t cause;
+    int64_t mode_since_ms;
+    uint64_t orders_intended;
+    uint64_t orders_on_wire;
+    uint64_t journal_seq;
+    uint64_t durable_seq;
     uint64_t fills;
     uint64_t updated_ns;
     uint8_t wallet[32];
-    uint8_t padding_[32];
+    uint8_t padding_[48];
 } pt_account;
-_Static_assert(sizeof(pt_account) == 128, "size of pt_account");
+_Static_assert(sizeof(pt_account) == 256, "size of pt_account");
 _Static_assert(offsetof(pt_account, cash_usd_e6) == 0, "offset of pt_account.cash_usd_e6");
 _Static_assert(offsetof(pt_account, opening_usd_e6) == 8, "offset of pt_account.opening_usd_e6");
 _Static_assert(offsetof(pt_account, reserved_usd_e6) == 16, "offset of pt_account.reserved_usd_e6");
 _Static_assert(offsetof(pt_account, fee_usd_e6) == 24, "offset of pt_account.fee_usd_e6");
 _Static_assert(offsetof(pt_account, locked_profit_usd_e6) == 32, "offset of pt_account.locked_profit_usd_e6");
 _Static_assert(offsetof(pt_account, orphan_cost_usd_e6) == 40, "offset of pt_account.orphan_cost_usd_e6");
-_Static_assert(offsetof(pt_account, fills) == 48, "offset of pt_account.fills");
-_Static_assert(offsetof(pt_account, updated_ns) == 56, "offset of pt_account.updated_ns");
-_Static_assert(offsetof(pt_account, wallet) == 64, "offset of pt_account.wallet");
+_Static_assert(offsetof(pt_account, realised_usd_e6) == 48, "offset of pt_account.realised_usd_e6");
+_Static_assert(offsetof(pt_account, day_usd_e6) == 56, "offset of pt_account.day_usd_e6");
+_Static_assert(offsetof(pt_account, worst_usd_e6) == 64, "offset of pt_account.worst_usd_e6");
+_Static_assert(offsetof(pt_account, exposure_usd_e6) == 72, "offset of pt_account.exposure_usd_e6");
+_Static_assert(offsetof(pt_account, naked_usd_e6) == 80, "offset of pt_account.naked_usd_e6");
+_Static_assert(offsetof(pt_account, provisional_usd_e6) == 88, "offset of pt_account.provisional_usd_e6");
+_Static_assert(offsetof(pt_account, in_doubt) == 96, "offset of pt_account.in_doubt");
+_Static_assert(offsetof(pt_account, mode) == 104, "offset of pt_account.mode");
+_Static_assert(offsetof(pt_account, cause) == 112, "offset of pt_account.cause");
+_Static_assert(offsetof(pt_account, mode_since_ms) == 120, "offset of pt_account.mode_since_ms");
+_Static_assert(offsetof(pt_account, orders_intended) == 128, "offset of pt_account.orders_intended");
+_Static_assert(offsetof(pt_account, orders_on_wire) == 136, "offset of pt_account.orders_on_wire");
+_Static_assert(offsetof(pt_account, journal_seq) == 144, "offset of pt_account.journal_seq");
+_Static_assert(offsetof(pt_account, durable_seq) == 152, "offset of pt_account.durable_seq");
+_Static_assert(offsetof(pt_account, fills) == 160, "offset of pt_account.fills");
+_Static_assert(offsetof(pt_account, updated_ns) == 168, "offset of pt_account.updated_ns");
+_Static_assert(offsetof(pt_account, wallet) == 176, "offset of pt_account.wallet");
 
 typedef struct {
     uint64_t rss_bytes;
@@ -536,6 +591,24 @@ typedef struct {
     uint64_t refused_unarmed;
     uint64_t refused_unsupported;
     uint64_t refused_damaged;
+    uint64_t refused_killed;
+    uint64_t refused_mode;
+    uint64_t refused_notional;
+    uint64_t refused_shares;
+    uint64_t refused_collar;
+    uint64_t refused_too_good;
+    uint64_t refused_exposure_market;
+    uint64_t refused_exposure_group;
+    uint64_t refused_exposure_day;
+    uint64_t refused_exposure;
+    uint64_t refused_naked;
+    uint64_t refused_rate;
+    uint64_t refused_repeat;
+    uint64_t refused_in_doubt;
+    uint64_t refused_metadata;
+    uint64_t refused_clock;
+    uint64_t refused_fence;
+    uint64_t refused_self_cross;
     uint64_t orders_sent;
     uint64_t orders_accepted;
     uint64_t orders_refused;
@@ -550,6 +623,12 @@ typedef struct {
     uint64_t partial_refused;
     uint64_t partial_doubt;
     uint64_t partial_restart;
+    uint64_t partial_voided;
+    uint64_t repairs_sent;
+    uint64_t repairs_completed;
+    uint64_t repairs_unwound;
+    uint64_t repairs_held;
+    uint64_t nonces_missing;
     uint64_t posts;
     uint64_t post_errors;
     uint64_t reconnects;
@@ -560,7 +639,7 @@ typedef struct {
     uint64_t reports_waited;
     uint8_t padding_[40];
 } pt_executor_stats;
-_Static_assert(sizeof(pt_executor_stats) == 320, "size of pt_executor_stats");
+_Static_assert(sizeof(pt_executor_stats) == 512, "size of pt_executor_stats");
 _Static_assert(offsetof(pt_executor_stats, signals_seen) == 0, "offset of pt_executor_stats.signals_seen");
 _Static_assert(offsetof(pt_executor_stats, refused_disabled) == 8, "offset of pt_executor_stats.refused_disabled");
 _Static_assert(offsetof(pt_executor_stats, refused_stale) == 16, "offset of pt_executor_stats.refused_stale");
@@ -574,28 +653,52 @@ _Static_assert(offsetof(pt_executor_stats, refused_busy) == 72, "offset of pt_ex
 _Static_assert(offsetof(pt_executor_stats, refused_unarmed) == 80, "offset of pt_executor_stats.refused_unarmed");
 _Static_assert(offsetof(pt_executor_stats, refused_unsupported) == 88, "offset of pt_executor_stats.refused_unsupported");
 _Static_assert(offsetof(pt_executor_stats, refused_damaged) == 96, "offset of pt_executor_stats.refused_damaged");
-_Static_assert(offsetof(pt_executor_stats, orders_sent) == 104, "offset of pt_executor_stats.orders_sent");
-_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 112, "offset of pt_executor_stats.orders_accepted");
-_Static_assert(offsetof(pt_executor_stats, orders_refused) == 120, "offset of pt_executor_stats.orders_refused");
-_Static_assert(offsetof(pt_executor_stats, orders_killed) == 128, "offset of pt_executor_stats.orders_killed");
-_Static_assert(offsetof(pt_executor_stats, orders_filled) == 136, "offset of pt_executor_stats.orders_filled");
-_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 144, "offset of pt_executor_stats.orders_doubt");
-_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 152, "offset of pt_executor_stats.baskets_sent");
-_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 160, "offset of pt_executor_stats.baskets_complete");
-_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 168, "offset of pt_executor_stats.baskets_partial");
-_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 176, "offset of pt_executor_stats.baskets_missed");
-_Static_assert(offsetof(pt_executor_stats, partial_killed) == 184, "offset of pt_executor_stats.partial_killed");
-_Static_assert(offsetof(pt_executor_stats, partial_refused) == 192, "offset of pt_executor_stats.partial_refused");
-_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 200, "offset of pt_executor_stats.partial_doubt");
-_Static_assert(offsetof(pt_executor_stats, partial_restart) == 208, "offset of pt_executor_stats.partial_restart");
-_Static_assert(offsetof(pt_executor_stats, posts) == 216, "offset of pt_executor_stats.posts");
-_Static_assert(offsetof(pt_executor_stats, post_errors) == 224, "offset of pt_executor_stats.post_errors");
-_Static_assert(offsetof(pt_executor_stats, reconnects) == 232, "offset of pt_executor_stats.reconnects");
-_Static_assert(offsetof(pt_executor_stats, fills_seen) == 240, "offset of pt_executor_stats.fills_seen");
-_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 248, "offset of pt_executor_stats.fills_duplicate");
-_Static_assert(offsetof(pt_executor_stats, trades_failed) == 256, "offset of pt_executor_stats.trades_failed");
-_Static_assert(offsetof(pt_executor_stats, recoveries) == 264, "offset of pt_executor_stats.recoveries");
-_Static_assert(offsetof(pt_executor_stats, reports_waited) == 272, "offset of pt_executor_stats.reports_waited");
+_Static_assert(offsetof(pt_executor_stats, refused_killed) == 104, "offset of pt_executor_stats.refused_killed");
+_Static_assert(offsetof(pt_executor_stats, refused_mode) == 112, "offset of pt_executor_stats.refused_mode");
+_Static_assert(offsetof(pt_executor_stats, refused_notional) == 120, "offset of pt_executor_stats.refused_notional");
+_Static_assert(offsetof(pt_executor_stats, refused_shares) == 128, "offset of pt_executor_stats.refused_shares");
+_Static_assert(offsetof(pt_executor_stats, refused_collar) == 136, "offset of pt_executor_stats.refused_collar");
+_Static_assert(offsetof(pt_executor_stats, refused_too_good) == 144, "offset of pt_executor_stats.refused_too_good");
+_Static_assert(offsetof(pt_executor_stats, refused_exposure_market) == 152, "offset of pt_executor_stats.refused_exposure_market");
+_Static_assert(offsetof(pt_executor_stats, refused_exposure_group) == 160, "offset of pt_executor_stats.refused_exposure_group");
+_Static_assert(offsetof(pt_executor_stats, refused_exposure_day) == 168, "offset of pt_executor_stats.refused_exposure_day");
+_Static_assert(offsetof(pt_executor_stats, refused_exposure) == 176, "offset of pt_executor_stats.refused_exposure");
+_Static_assert(offsetof(pt_executor_stats, refused_naked) == 184, "offset of pt_executor_stats.refused_naked");
+_Static_assert(offsetof(pt_executor_stats, refused_rate) == 192, "offset of pt_executor_stats.refused_rate");
+_Static_assert(offsetof(pt_executor_stats, refused_repeat) == 200, "offset of pt_executor_stats.refused_repeat");
+_Static_assert(offsetof(pt_executor_stats, refused_in_doubt) == 208, "offset of pt_executor_stats.refused_in_doubt");
+_Static_assert(offsetof(pt_executor_stats, refused_metadata) == 216, "offset of pt_executor_stats.refused_metadata");
+_Static_assert(offsetof(pt_executor_stats, refused_clock) == 224, "offset of pt_executor_stats.refused_clock");
+_Static_assert(offsetof(pt_executor_stats, refused_fence) == 232, "offset of pt_executor_stats.refused_fence");
+_Static_assert(offsetof(pt_executor_stats, refused_self_cross) == 240, "offset of pt_executor_stats.refused_self_cross");
+_Static_assert(offsetof(pt_executor_stats, orders_sent) == 248, "offset of pt_executor_stats.orders_sent");
+_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 256, "offset of pt_executor_stats.orders_accepted");
+_Static_assert(offsetof(pt_executor_stats, orders_refused) == 264, "offset of pt_executor_stats.orders_refused");
+_Static_assert(offsetof(pt_executor_stats, orders_killed) == 272, "offset of pt_executor_stats.orders_killed");
+_Static_assert(offsetof(pt_executor_stats, orders_filled) == 280, "offset of pt_executor_stats.orders_filled");
+_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 288, "offset of pt_executor_stats.orders_doubt");
+_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 296, "offset of pt_executor_stats.baskets_sent");
+_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 304, "offset of pt_executor_stats.baskets_complete");
+_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 312, "offset of pt_executor_stats.baskets_partial");
+_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 320, "offset of pt_executor_stats.baskets_missed");
+_Static_assert(offsetof(pt_executor_stats, partial_killed) == 328, "offset of pt_executor_stats.partial_killed");
+_Static_assert(offsetof(pt_executor_stats, partial_refused) == 336, "offset of pt_executor_stats.partial_refused");
+_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 344, "offset of pt_executor_stats.partial_doubt");
+_Static_assert(offsetof(pt_executor_stats, partial_restart) == 352, "offset of pt_executor_stats.partial_restart");
+_Static_assert(offsetof(pt_executor_stats, partial_voided) == 360, "offset of pt_executor_stats.partial_voided");
+_Static_assert(offsetof(pt_executor_stats, repairs_sent) == 368, "offset of pt_executor_stats.repairs_sent");
+_Static_assert(offsetof(pt_executor_stats, repairs_completed) == 376, "offset of pt_executor_stats.repairs_completed");
+_Static_assert(offsetof(pt_executor_stats, repairs_unwound) == 384, "offset of pt_executor_stats.repairs_unwound");
+_Static_assert(offsetof(pt_executor_stats, repairs_held) == 392, "offset of pt_executor_stats.repairs_held");
+_Static_assert(offsetof(pt_executor_stats, nonces_missing) == 400, "offset of pt_executor_stats.nonces_missing");
+_Static_assert(offsetof(pt_executor_stats, posts) == 408, "offset of pt_executor_stats.posts");
+_Static_assert(offsetof(pt_executor_stats, post_errors) == 416, "offset of pt_executor_stats.post_errors");
+_Static_assert(offsetof(pt_executor_stats, reconnects) == 424, "offset of pt_executor_stats.reconnects");
+_Static_assert(offsetof(pt_executor_stats, fills_seen) == 432, "offset of pt_executor_stats.fills_seen");
+_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 440, "offset of pt_executor_stats.fills_duplicate");
+_Static_assert(offsetof(pt_executor_stats, trades_failed) == 448, "offset of pt_executor_stats.trades_failed");
+_Static_assert(offsetof(pt_executor_stats, recoveries) == 456, "offset of pt_executor_stats.recoveries");
+_Static_assert(offsetof(pt_executor_stats, reports_waited) == 464, "offset of pt_executor_stats.reports_waited");
 
 typedef struct {
     uint64_t discoveries;

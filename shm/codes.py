@@ -14,6 +14,8 @@ class Role(IntEnum):
     INGEST = 2
     ENGINE = 3
     EXECUTOR = 4
+    KILLER = 5
+    """Sets the latch that stops all trading, and cancels; holds no key that could sign an order."""
 
     @property
     def label(self) -> str:
@@ -185,6 +187,39 @@ class Refusal(IntEnum):
     UNSUPPORTED = 11
     DAMAGED = 12
     """It contradicts itself: not what the engine wrote."""
+    KILLED = 13
+    """The kill latch is set."""
+    MODE = 14
+    """The circuit breaker allows no new basket now."""
+    NOTIONAL = 15
+    """One order would cost more than an order may."""
+    SHARES = 16
+    COLLAR = 17
+    """A limit price too far from what is quoted."""
+    TOO_GOOD = 18
+    """An edge that no market would leave lying about."""
+    EXPOSURE_MARKET = 19
+    EXPOSURE_GROUP = 20
+    EXPOSURE_DAY = 21
+    """All groups of one coin and expiry day."""
+    EXPOSURE = 22
+    """Everything together."""
+    NAKED = 23
+    """Legs without their basket are worth more than may stand alone."""
+    RATE = 24
+    """Orders a second, or a day."""
+    REPEAT = 25
+    """The same group again too soon, or too often this hour."""
+    IN_DOUBT = 26
+    """Orders whose fate is not known yet."""
+    METADATA = 27
+    """Market facts too old to trade on, or of another age than the signal."""
+    CLOCK = 28
+    """Our clock and the venue's differ."""
+    FENCE = 29
+    """Too close to the market's end, or to a restart of the venue."""
+    SELF_CROSS = 30
+    """It could match an order of our own."""
 
 
 class PartialReason(IntEnum):
@@ -199,10 +234,12 @@ class PartialReason(IntEnum):
     """A leg's outcome could not be proven in time."""
     RESTART = 4
     """The executor died while the basket was on its way."""
+    VOIDED = 5
+    """A fill was taken back: its trade failed on chain."""
 
 
 class FlightState(IntEnum):
-    """Life of a basket that was sent; transitions are a table in executor/orders.py."""
+    """Life of a basket that was sent; transitions are a table in executor/flights.py."""
 
     NONE = 0
     INTENT = 1
@@ -213,8 +250,78 @@ class FlightState(IntEnum):
     MISSED = 6
 
 
+class Purpose(IntEnum):
+    """What a batch of orders is for."""
+
+    NONE = 0
+    BASKET = 1
+    """A signal's basket."""
+    REPAIR = 2
+    """Completes or unwinds a basket of which only some legs filled."""
+
+
+class Mode(IntEnum):
+    """The circuit breaker: what the executor may do. Transitions are a table in executor/modes.py.
+
+    In the order of freedom lost: any mode may fall to a later one at once.
+    """
+
+    NONE = 0
+    BOOT = 1
+    RECONCILING = 2
+    """Coming to a true ledger; nothing new is sent."""
+    DISARMED = 3
+    """The ledger is true; waits for the operator's word (paper arms itself)."""
+    ARMED = 4
+    THROTTLED = 5
+    """The venue asked for a pause."""
+    VENUE_RESTART = 6
+    """The venue's matching engine restarts, or takes only resting orders after it."""
+    REDUCE_ONLY = 7
+    """Only orders that make a position smaller or whole."""
+    CANCEL_ONLY = 8
+    HALTED = 9
+    """Latched: leaves only by the operator's word after a clean reconciliation."""
+
+
+class Cause(IntEnum):
+    """Why the mode is what it is. A number keeps its meaning in journals for ever."""
+
+    NONE = 0
+    START = 1
+    CLEAN = 2
+    """Everything was compared and agreed."""
+    OPERATOR = 3
+    KILL = 4
+    DAY_LOSS = 5
+    DRAWDOWN = 6
+    REFUSALS = 7
+    SETTLEMENT = 8
+    """Trades failed on chain, or never got there."""
+    DIFFERENCE = 9
+    """Our ledger and the venue's do not agree."""
+    DOUBT = 10
+    RUNAWAY = 11
+    """More orders on the wire than intended, or far too many at once."""
+    JOURNAL = 12
+    """The journal is damaged, gone, older than it was, or cannot be written."""
+    CLOCK = 13
+    UNAUTHORIZED = 14
+    BANNED = 15
+    VENUE_RESTARTING = 16
+    VENUE_THROTTLED = 17
+    STRANGER = 18
+    """Orders of this wallet that are not ours."""
+    IDENTITY = 19
+    """The venue called an order by another hash than its own."""
+    CALM = 20
+    """The reason for a pause is over."""
+    BALANCE = 21
+    """The venue says that cash or allowance is missing."""
+
+
 class LegState(IntEnum):
-    """Life of one order; transitions are a table in executor/orders.py."""
+    """Life of one order; transitions are a table in executor/flights.py."""
 
     NONE = 0
     INTENT = 1

@@ -133,6 +133,22 @@ class Switches(NamedTuple):
     """1 while new baskets may be sent."""
 
 
+class KillLatch(NamedTuple):
+    """Whether everything has to stop. Written by the killer only; looked at before every order."""
+
+    latched: U64
+    """0: trading is allowed as far as this latch goes; anything else stops it."""
+    nonce: U64
+    """Of this kill: who arms again has to name it."""
+    seen_ns: U64
+    """When the killer saw the request."""
+    cancel_sent_ns: U64
+    cancel_done_ns: U64
+    """When the venue acknowledged that nothing of ours rests any more; 0 while it has not."""
+    cancels: U64
+    cancels_failed: U64
+
+
 class SettingsBlob(NamedTuple):
     """The validated settings as JSON, written once by whoever starts the system."""
 
@@ -317,7 +333,7 @@ class Report(NamedTuple):
 
 
 class Flight(NamedTuple):
-    """One basket on its way: written before the bytes leave, so that a restart finds it."""
+    """One batch of orders, for people: the truth about it is in the executor's journal."""
 
     signal: U64
     basket: U64
@@ -325,6 +341,11 @@ class Flight(NamedTuple):
     state: U32
     reason: U32
     leg_count: U32
+    purpose: U32
+    repairs: U32
+    """Batches sent so far to complete or unwind it."""
+    parent: U64
+    """The signal whose basket this repairs; 0 for a basket."""
     size_e6: I64
     payout_e4: I64
     reserved_usd_e6: I64
@@ -336,6 +357,7 @@ class Flight(NamedTuple):
     leg_state: LegBytes
     leg_reason: LegBytes
     leg_price_e4: LegPrices
+    leg_size_e6: LegSizes
     leg_filled_e6: LegSizes
     leg_cost_usd_e6: LegSizes
     leg_fee_usd_e6: LegSizes
@@ -366,6 +388,28 @@ class Account(NamedTuple):
     """Guaranteed payout less cost and fees of the complete baskets."""
     orphan_cost_usd_e6: I64
     """Cost and fees of legs whose basket stayed partial."""
+    realised_usd_e6: I64
+    """Of everything that is closed, fees included."""
+    day_usd_e6: I64
+    """Realised and marked at the worst case, since the start of the UTC day."""
+    worst_usd_e6: I64
+    """Cash, and what the positions pay at least."""
+    exposure_usd_e6: I64
+    """What could be lost: cost of what is not hedged, in doubt, or on its way."""
+    naked_usd_e6: I64
+    """The part of it that is legs without their basket."""
+    provisional_usd_e6: I64
+    """Cost of fills that the chain has not confirmed."""
+    in_doubt: U64
+    mode: U64
+    cause: U64
+    mode_since_ms: I64
+    orders_intended: U64
+    """Orders in the journal; the socket has to have sent as many, or none."""
+    orders_on_wire: U64
+    journal_seq: U64
+    durable_seq: U64
+    """Highest journal record that survives a loss of power."""
     fills: U64
     updated_ns: U64
     wallet: Word256
@@ -452,6 +496,24 @@ class ExecutorStats(NamedTuple):
     refused_unarmed: U64
     refused_unsupported: U64
     refused_damaged: U64
+    refused_killed: U64
+    refused_mode: U64
+    refused_notional: U64
+    refused_shares: U64
+    refused_collar: U64
+    refused_too_good: U64
+    refused_exposure_market: U64
+    refused_exposure_group: U64
+    refused_exposure_day: U64
+    refused_exposure: U64
+    refused_naked: U64
+    refused_rate: U64
+    refused_repeat: U64
+    refused_in_doubt: U64
+    refused_metadata: U64
+    refused_clock: U64
+    refused_fence: U64
+    refused_self_cross: U64
     orders_sent: U64
     orders_accepted: U64
     orders_refused: U64
@@ -466,6 +528,13 @@ class ExecutorStats(NamedTuple):
     partial_refused: U64
     partial_doubt: U64
     partial_restart: U64
+    partial_voided: U64
+    repairs_sent: U64
+    repairs_completed: U64
+    repairs_unwound: U64
+    repairs_held: U64
+    nonces_missing: U64
+    """Signatures that found no prepared nonce and took the slower way."""
     posts: U64
     post_errors: U64
     reconnects: U64
@@ -656,6 +725,7 @@ HEADER = Record(Header)
 DIRTY_BITS = Record(DirtyBits)
 ROLE_ROW = Record(RoleRow)
 SWITCHES = Record(Switches)
+KILL_LATCH = Record(KillLatch)
 SETTINGS_BLOB = Record(SettingsBlob)
 GENERATION = Record(Generation)
 MARKET = Record(Market)
@@ -678,6 +748,7 @@ RECORDS: tuple[Record[Any], ...] = (
     HEADER,
     ROLE_ROW,
     SWITCHES,
+    KILL_LATCH,
     SETTINGS_BLOB,
     GENERATION,
     MARKET,

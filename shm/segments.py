@@ -161,7 +161,7 @@ BASKETS_MAX = 5120
 FLIGHTS_MAX = 256
 STAGE_HISTOGRAMS = 8
 
-_EVERYONE = (Role.SUPERVISOR, Role.DESK, *STAGES)
+_EVERYONE = (Role.SUPERVISOR, Role.DESK, *STAGES, Role.KILLER)
 _STATS_RECORD: dict[Role, Record[Any]] = {
     Role.INGEST: layout.INGEST_STATS,
     Role.ENGINE: layout.ENGINE_STATS,
@@ -217,6 +217,14 @@ SEGMENTS: dict[str, SegmentPlan] = {
                     ((layout.SWITCHES, 1),),
                     1,
                     (Role.DESK,),
+                    _EVERYONE,
+                ),
+                Section(
+                    "kill",
+                    Kind.PLAIN,
+                    ((layout.KILL_LATCH, 1),),
+                    1,
+                    (Role.KILLER,),
                     _EVERYONE,
                 ),
                 _table("settings", layout.SETTINGS_BLOB, 1, Role.SUPERVISOR, _EVERYONE),

@@ -116,6 +116,9 @@ class Bench(World):
             return None
         self.admitted += 1
         self._complain("admitted", signal._replace(size_e6=outcome.size_e6))
+        cost_usd_e6 = sum(signal.leg_price_e4) * outcome.size_e6 // 10**4
+        if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:  # the engine knows shares, not dollars
+            self.complaints.append(f"{cost_usd_e6} micro-dollars at once: {signal}")
         return outcome
 
     def situation(self):
@@ -131,11 +134,8 @@ class Bench(World):
 
 def absurd(signal: Signal, basket: Basket | None, by_row: dict[int, Market]) -> Iterator[str]:
     """What is wrong with a purchase, by the facts that nobody damaged."""
-    cost_usd_e6 = sum(signal.leg_price_e4) * signal.size_e6 // 10**4
     if signal.size_e6 <= 0 or signal.size_e6 % 10**6:
         yield f"size {signal.size_e6}"
-    if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
-        yield f"{cost_usd_e6} micro-dollars at once"
     if basket is None:
         yield "no such basket"
         return
