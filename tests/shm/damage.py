@@ -115,10 +115,10 @@ class Bench(World):
         if not isinstance(outcome, Admitted):
             return None
         self.admitted += 1
-        self._complain("admitted", signal._replace(size_e6=outcome.size_e6))
         cost_usd_e6 = sum(signal.leg_price_e4) * outcome.size_e6 // 10**4
-        if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:  # the engine knows shares, not dollars
+        if cost_usd_e6 > EXECUTOR.max_basket_usd_e6:
             self.complaints.append(f"{cost_usd_e6} micro-dollars at once: {signal}")
+        self._complain("admitted", signal._replace(size_e6=outcome.size_e6))
         return outcome
 
     def situation(self):
