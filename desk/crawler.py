@@ -26,12 +26,12 @@ from desk.calendar import (
     event_slugs,
 )
 from desk.gamma import (
+    UNREADABLE,
     ClobMarket,
     GammaEvent,
     GammaMarket,
     decode_clob_market,
     decode_events,
-    decode_market,
     decode_page,
 )
 from desk.ladders import (
@@ -39,6 +39,7 @@ from desk.ladders import (
     Ladder,
     Refusal,
     Refused,
+    decoded,
     group_number,
     ladder_of,
     read_market,
@@ -56,8 +57,6 @@ PAGE_ROWS = 100
 PAGES_MAX = 100
 FACTS_AGE = timedelta(minutes=5)
 """What the CLOB says of a market hardly changes, so it is asked again only after this."""
-_UNREADABLE = (ValueError, RecursionError)
-"""What msgspec raises for bytes that are not what they should be."""
 _OK = 200
 _NOT_FOUND = 404
 
@@ -236,7 +235,7 @@ class Crawler:
                 raise Unreachable(f"{url}: the venue has no such listing")
             try:
                 page = decode_page(body)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise Unreachable(f"listing of events: {error}") from None
             for event in page.events:
                 ladder = ladder_of(event)
@@ -276,10 +275,9 @@ class Crawler:
     async def _market(
         self, raw: bytes, event: GammaEvent, ladder: Ladder, now: datetime
     ) -> Facts | Refused:
-        try:
-            market = decode_market(raw)
-        except _UNREADABLE as error:
-            return Refused("", event.slug, event.title or "", Refusal.UNREADABLE, str(error))
+        market = decoded(raw, event)
+        if isinstance(market, Refused):
+            return market
         return read_market(market, await self._clob_of(market, now), event, ladder)
 
     async def _events(self, slugs: Iterable[str]) -> list[GammaEvent]:
@@ -287,7 +285,7 @@ class Crawler:
         body = await self._venue.get(f"{self._gamma}/events?{query}")
         try:
             events = decode_events(body or b"[]")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise Unreachable(f"events of {query}: {error}") from None
         return list({event.slug: event for event in events}.values())
 
@@ -304,7 +302,7 @@ class Crawler:
             return None
         try:
             facts = decode_clob_market(body)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise Unreachable(f"facts of {market.slug}: {error}") from None
         self._facts[key] = now, facts
         return facts

@@ -25,11 +25,11 @@ class GammaMarket(Struct):
     question: str = ""
     description: str | None = None
     endDate: str | None = None  # noqa: N815
-    clobTokenIds: str | None = None  # noqa: N815
-    """JSON text of an array, in the order of `outcomes`."""
+    clobTokenIds: str | list[str] | None = None  # noqa: N815
+    """An array in the order of `outcomes`, as JSON text (now and then as an array)."""
     positionIds: str | list[str] | None = None  # noqa: N815
     """The ids that are traded when `version` is "v2"."""
-    outcomes: str | None = None
+    outcomes: str | list[str] | None = None
     groupItemTitle: str | None = None  # noqa: N815
     negRisk: bool | None = None  # noqa: N815
     negRiskOther: bool | None = None  # noqa: N815
@@ -107,6 +107,9 @@ class ClobMarket(Struct):
     mos: Decimal | None = None
     v: str | None = None
 
+
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding raises for bytes that are not what they should be."""
 
 decode_market = msgspec.json.Decoder(GammaMarket).decode
 decode_events = msgspec.json.Decoder(list[GammaEvent]).decode

@@ -15,7 +15,14 @@ from hashlib import blake2b
 import msgspec
 
 from desk.calendar import COIN_NAMES, Expiry, Family, Horizon
-from desk.gamma import ClobMarket, GammaEvent, GammaMarket, ListedEvent
+from desk.gamma import (
+    UNREADABLE,
+    ClobMarket,
+    GammaEvent,
+    GammaMarket,
+    ListedEvent,
+    decode_market,
+)
 from desk.rules import Rule, Unread, fingerprint, read_rule
 from desk.wording import (
     Bounds,
@@ -142,6 +149,14 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return None if at.tzinfo is None else at.astimezone(UTC)
+
+
+def decoded(raw: bytes, event: GammaEvent) -> GammaMarket | Refused:
+    """A market of an event, or the refusal of what is none."""
+    try:
+        return decode_market(raw)
+    except UNREADABLE as error:
+        return _refused(event, Refusal.UNREADABLE, str(error))
 
 
 def read_market(
@@ -280,8 +295,8 @@ def _tokens(market: GammaMarket, clob: ClobMarket, exchange: Exchange) -> tuple[
     second = exchange is Exchange.POSITION_IDS
     listed = market.positionIds if second else market.clobTokenIds
     try:
-        ids = listed if isinstance(listed, list) else _strings(listed)
-        named = dict(zip([n.lower() for n in _strings(market.outcomes)], ids, strict=True))
+        names = [name.lower() for name in _strings(market.outcomes)]
+        named = dict(zip(names, _strings(listed), strict=True))
         if named.keys() != {"yes", "no"}:
             return _No(Refusal.TOKENS, f"outcomes {market.outcomes}")
         tokens = parse_token_id(named["yes"]), parse_token_id(named["no"])
@@ -294,8 +309,10 @@ def _tokens(market: GammaMarket, clob: ClobMarket, exchange: Exchange) -> tuple[
     return tokens
 
 
-def _strings(text: str | None) -> list[str]:
-    return msgspec.json.decode(text or "[]", type=list[str])
+def _strings(listed: str | list[str] | None) -> list[str]:
+    if isinstance(listed, list):
+        return listed
+    return msgspec.json.decode(listed or "[]", type=list[str])
 
 
 def _grid(market: GammaMarket, clob: ClobMarket) -> tuple[int, int] | None:
