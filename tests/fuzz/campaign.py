@@ -23,7 +23,7 @@ PROCESSES = min(2, len(os.sched_getaffinity(0)))
 CALM = ("-mutate_depth=2",)
 """Few changes one upon the other: what lies close to a right frame is what is read in two ways."""
 _DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/(\w+)")
-_FOUND = re.compile(r".*(?:Error|runtime error): .*")
+_FOUND = re.compile(r".*(?:Error|runtime error|contradiction|ERROR: AddressSanitizer): .*")
 
 
 @dataclass(frozen=True, slots=True)

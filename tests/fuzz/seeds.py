@@ -12,17 +12,21 @@ SEPARATOR = b"\x1e"
 
 
 def seeds() -> Iterator[bytes]:
-    """One frame of every shape, then frames of streams, right and slightly wrong."""
-    token, other = token_of(0), token_of(1)
+    """A level that comes and goes, one frame of every shape, then streams, right and wrong."""
+    token, other, at = token_of(0), token_of(1), 1_790_000_000_000
     bids, asks = [("0.28", "5"), ("0.3", "1.5")], [("0.4", "17")]
     book = {"hash_text": hash_of(1), "tick": "0.01", "last": "0.280"}
-    entries = [frames.change(token, "BUY", "0.28", "100", hash_of(1)),
-               frames.change(other, "SELL", "0.72", "100", hash_of(2))]  # fmt: skip
-    dump = frames.dump_book(token, 1_790_000_000_000, bids, asks, **book)
-    change = frames.price_change(token, 7, entries)
-    shapes = [dump, frames.later_book(token, 7, [], asks, hash_text=""), change,
-              frames.trade(token, 7, "0.285"), frames.tick_change(token, 7, "0.001"),
-              f"[{dump},{dump}]\n", change.replace(", ", ","), "PONG", "[]"]  # fmt: skip
+    change, gone = (
+        frames.price_change(token, at, [
+            frames.change(token, "BUY", "0.28", size, hash_of(1)),
+            frames.change(other, "SELL", "0.72", size, hash_of(2)),
+        ])
+        for size in ("100", "0")
+    )  # fmt: skip
+    dump = frames.dump_book(token, at, bids, asks, **book)
+    shapes = [dump, change, gone, frames.later_book(token, at, [], asks, hash_text=""),
+              frames.trade(token, at, "0.285"), frames.tick_change(token, at, "0.001"),
+              f"[{dump},{change}]\n", change.replace(", ", ","), "PONG", "[]"]  # fmt: skip
     yield from (shape.encode() for shape in shapes)
     for seed in range(24):
         stream = Stream(seed, wrong=(0.0, 0.0, 0.4)[seed % 3])

@@ -129,8 +129,11 @@ static void take(const uint8_t *data, size_t length) {
         pt_shelf_begin(&shelf);
         pt_shelf_take(&shelf, &scan);
         REQUIRE(!shelf.out_of_memory && shelf.changed_count <= MARKETS);
-        for (uint32_t i = 0; i < shelf.changed_count; i++)
+        for (uint32_t i = 0; i < shelf.changed_count; i++) {
             require_row(&shelf.rows[shelf.changed[i]]);
+            for (uint32_t j = 0; j < i; j++)
+                REQUIRE(shelf.changed[j] != shelf.changed[i]);
+        }
     }
     free(frame);
 }

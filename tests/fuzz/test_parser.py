@@ -10,7 +10,7 @@ from tests.fuzz.seeds import write_seeds, write_words
 
 pytestmark = pytest.mark.fuzz
 
-INPUTS = 300_000
+INPUTS = 5_000_000
 LONGEST = 4096
 
 

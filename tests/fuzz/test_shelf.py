@@ -45,9 +45,6 @@ PLANTED = {
     "a trade's text of any length": Edit(
         "scan.h", " ||\n        event->last_trade.length > PT_TRADE_TEXT_MAX)", ")"
     ),
-    "a hash of any length": Edit(
-        "scan.h", " && (hash->length == PT_HASH_CHARS || hash->length == 0)", ""
-    ),
     "a market listed twice": Edit("shelf.h", "if (!row->changed) {", "{"),
     "a bit that stays": Edit("levels.h", "side->filled[cell / 64] &= ~bit;", ";"),
     "one level too many": Edit(
