@@ -134,10 +134,11 @@ def settings_of(instance: str) -> Settings | None:
 def _picture(
     source: str, generation: int, rows: Sequence[Market], findings: Findings | None
 ) -> Picture:
-    groups: dict[tuple[int, int, int], list[Market]] = {}
+    groups: dict[tuple[int, bytes, int, int], list[Market]] = {}
     for row in rows:
         if row.state != MarketState.FREE:
-            groups.setdefault((row.expiry_ms, row.group, row.state), []).append(row)
+            key = row.expiry_ms, row.coin.rstrip(b"\0"), row.group, row.state
+            groups.setdefault(key, []).append(row)
     ladders = [_ladder(members, findings) for _, members in sorted(groups.items())]
     at = None if findings is None else _iso(findings.at_ms)
     trouble = None if findings is None else findings.trouble
@@ -188,23 +189,32 @@ def _rendered(picture: Picture) -> RenderableType:
     title = f"ladders, generation {picture.generation}"
     if picture.source == "venue":
         title = "ladders that the venue lists"
-    table = Table(
-        "coin", "settles", "horizon", "state", "above", "range", "ends", "paired", "fee", "delayed",
-        title=title, title_justify="left",
-    )  # fmt: skip
+    table = Table(title=title, title_justify="left")
+    for heading in (
+        "coin",
+        "settles, New York",
+        "kind",
+        "above",
+        "range",
+        "ends",
+        "fee",
+        "notes",
+    ):
+        table.add_column(heading, no_wrap=heading != "notes")
     for ladder in picture.ladders:
         counts = ladder.markets
+        notes = [] if ladder.paired else ["NOT PAIRED"]
+        notes += [ladder.state] if ladder.state != "active" else []
+        notes += [f"{ladder.delayed} delayed"] if ladder.delayed else []
         table.add_row(
             ladder.coin,
-            ladder.expiry_new_york,
+            ladder.expiry_new_york.removesuffix(" New York"),
             ladder.horizon,
-            ladder.state,
             str(counts["above"]),
             str(counts["range"]),
             str(counts["below"] + counts["top"]),
-            "yes" if ladder.paired else "NO",
             ", ".join(f"{rate:g}" for rate in ladder.fee_rates),
-            str(ladder.delayed) if ladder.delayed else "-",
+            ", ".join(notes),
         )
     parts: list[RenderableType] = [table]
     if picture.trouble:
