@@ -247,7 +247,23 @@ class FlightState(IntEnum):
     RESOLVING = 3
     COMPLETE = 4
     PARTIAL = 5
+    """Some legs stand without the others, and are kept to the end."""
     MISSED = 6
+    NAKED = 7
+    """Some legs stand without the others: to be completed or unwound."""
+    UNWOUND = 8
+    """What had filled was sold again."""
+
+
+class FillStatus(IntEnum):
+    """How far a trade is on its way to the chain."""
+
+    NONE = 0
+    MATCHED = 1
+    MINED = 2
+    RETRYING = 3
+    CONFIRMED = 4
+    FAILED = 5
 
 
 class Purpose(IntEnum):

@@ -19,25 +19,14 @@ import msgspec
 from msgspec import Meta
 
 from shm.errors import ConfigError, LiveRefused
+from shm.limits import JournalSettings, RiskSettings, with_preset
+from shm.ranges import Coin, Count, Millis, Name, Port, Seconds, Section, UsdE6
 
 ENV_PREFIX = "POLYTRIO__"
 DEFAULT_FILE = Path("polytrio.toml")
 
-Millis = Annotated[int, Meta(ge=1, le=3_600_000)]
-Seconds = Annotated[int, Meta(ge=1, le=86_400)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-UsdE6 = Annotated[int, Meta(ge=1, le=10**15)]
-Bps = Annotated[int, Meta(ge=1, le=10_000)]
-Port = Annotated[int, Meta(ge=0, le=65_535)]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,24}$")]
-Coin = Annotated[str, Meta(pattern=r"^[A-Z]{2,8}$")]
 
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every table in the settings file."""
-
-
-class VenueSettings(_Section, frozen=True):
+class VenueSettings(Section, frozen=True):
     """Addresses of the venue. Empty ones follow from `venue`: the simulated exchange's own."""
 
     clob_url: str = ""
@@ -46,7 +35,7 @@ class VenueSettings(_Section, frozen=True):
     user_ws_url: str = ""
 
 
-class SimSettings(_Section, frozen=True):
+class SimSettings(Section, frozen=True):
     """The simulated exchange, when `venue = "sim"`."""
 
     port: Port = 0
@@ -58,7 +47,7 @@ class SimSettings(_Section, frozen=True):
     opening_cash_usd: Annotated[int, Meta(ge=1, le=10**9)] = 100_000
 
 
-class DeskSettings(_Section, frozen=True):
+class DeskSettings(Section, frozen=True):
     """Discovery and everything that people see."""
 
     coins: Annotated[tuple[Coin, ...], Meta(min_length=1, max_length=16)] = ("BTC", "ETH", "SOL")
@@ -77,7 +66,7 @@ class DeskSettings(_Section, frozen=True):
     """Logs and the paper wallet's key go below this folder, in one named after the instance."""
 
 
-class IngestSettings(_Section, frozen=True):
+class IngestSettings(Section, frozen=True):
     """The market feed."""
 
     tokens_per_socket: Annotated[int, Meta(ge=1, le=500)] = 200
@@ -93,7 +82,7 @@ class IngestSettings(_Section, frozen=True):
     """Each snapshot's hash is compared with the venue's, and every n-th change."""
 
 
-class EngineSettings(_Section, frozen=True):
+class EngineSettings(Section, frozen=True):
     """What is worth a signal."""
 
     kernel: Literal["auto", "native", "python"] = "auto"
@@ -127,7 +116,7 @@ class EngineSettings(_Section, frozen=True):
     """Also baskets over strikes that are no neighbours, and over whole sets of brackets."""
 
 
-class ExecutorSettings(_Section, frozen=True):
+class ExecutorSettings(Section, frozen=True):
     """What may be sent."""
 
     max_signal_age_ms: Millis = 100
@@ -144,98 +133,7 @@ class ExecutorSettings(_Section, frozen=True):
     """A fill that the user channel does not show within this is asked for by REST."""
 
 
-class RiskSettings(_Section, frozen=True):
-    """Limits at the last hop before money moves. None can be zero or left out: no "0 = unlimited".
-
-    The defaults are meant for real money. Where the money is simulated, `SIM_PRESET` stands in for
-    those that a demonstration would only run into; what the settings file says goes before both.
-    """
-
-    max_order_usd_e6: UsdE6 = 25_000_000
-    max_order_equity_bps: Bps = 100
-    """Of equity: the smaller of the two counts."""
-    max_order_shares: Count = 500
-    collar_ticks: Annotated[int, Meta(ge=1, le=1_000)] = 3
-    """Most that a limit may stand beyond the best opposite quote, in ticks"""
-    collar_bps: Bps = 200
-    """and in hundredths of a percent of it: the larger of the two counts."""
-    max_edge_bps: Bps = 800
-    """Net edge of a dollar of payout that is too good to be true"""
-    max_edge_age_ms: Millis = 3_000
-    """and how long the same edge may be seen before it is not believed any more."""
-    max_market_usd_e6: UsdE6 = 50_000_000
-    """What may be lost on one market,"""
-    max_group_usd_e6: UsdE6 = 100_000_000
-    """on one ladder,"""
-    max_day_usd_e6: UsdE6 = 200_000_000
-    """on all ladders of a coin that end on one day,"""
-    max_total_usd_e6: UsdE6 = 500_000_000
-    max_total_equity_bps: Bps = 2_500
-    """and altogether (the smaller of the two): unconfirmed, in doubt and on its way count whole."""
-    max_naked_usd_e6: UsdE6 = 25_000_000
-    """Legs without their basket: how much,"""
-    max_naked_ms: Millis = 3_000
-    """and how long until one has been completed, unwound, or is kept to the end."""
-    cash_margin_bps: Bps = 200
-    """Of free cash, never planned with."""
-    orders_per_second: Annotated[int, Meta(ge=1, le=1_000)] = 5
-    orders_burst: Annotated[int, Meta(ge=1, le=1_000)] = 15
-    orders_per_day: Count = 2_000
-    group_pause_ms: Millis = 2_000
-    """Between two baskets of one ladder,"""
-    group_per_hour: Count = 20
-    """and how many an hour."""
-    max_doubt_group: Count = 1
-    """Baskets of one ladder with an order whose fate is unknown,"""
-    max_doubt: Count = 3
-    """and altogether, beyond which everything halts."""
-    max_quote_age_ms: Millis = 60_000
-    """Since a leg's book last changed, at the moment of sending."""
-    max_feed_silence_ms: Millis = 750
-    """Since ingest last proved that it works, at the moment of sending."""
-    max_metadata_age_s: Seconds = 600
-    """Since discovery last confirmed the facts of the markets."""
-    clock_block_ms: Millis = 500
-    """Difference to the venue's clock that holds orders back,"""
-    clock_halt_ms: Millis = 2_000
-    """and that halts."""
-    max_loss_usd_e6: UsdE6 = 50_000_000
-    """In a UTC day, and in any 24 hours; half of it leaves only orders that reduce."""
-    max_loss_equity_bps: Bps = 200
-    """Of equity: the smaller of the two counts."""
-    max_drawdown_bps: Bps = 500
-    """From the highest equity so far."""
-    max_refusals: Annotated[int, Meta(ge=1, le=1_000)] = 5
-    """Orders in a row that the venue refuses,"""
-    max_refusal_bps: Bps = 3_000
-    """and of the last fifty."""
-    max_settlement_failures: Annotated[int, Meta(ge=1, le=100)] = 2
-    """Trades an hour that fail on chain."""
-    max_unsettled_s: Seconds = 300
-    """Until a matched trade is confirmed."""
-    tolerance_size_e6: Annotated[int, Meta(ge=1, le=10**6)] = 10_000
-    """Difference between our ledger and the venue's that is dust: shares,"""
-    tolerance_usd_e6: Annotated[int, Meta(ge=1, le=10**6)] = 10_000
-    """and dollars."""
-    fence_end_s: Seconds = 120
-    """No new basket so shortly before its markets end,"""
-    fence_restart_s: Seconds = 120
-    """or after a restart of the venue."""
-
-
-class JournalSettings(_Section, frozen=True):
-    """How the executor remembers."""
-
-    durability: Literal["D0", "D1", "D2"] = "D0"
-    """What is on disk before an order leaves. D0: written, which any crash of a process survives,
-    and synced while the order travels. D1: synced first for baskets above `sync_above_usd_e6`.
-    D2: always synced first."""
-    sync_above_usd_e6: UsdE6 = 100_000_000
-    segment_records: Annotated[int, Meta(ge=1_024, le=4_194_304)] = 65_536
-    """Records of 256 bytes in a file; the space is taken when the file is made."""
-
-
-class WalletSettings(_Section, frozen=True):
+class WalletSettings(Section, frozen=True):
     """Whose orders they are. The key itself is in a file that only its owner can read."""
 
     key_file: str = ""
@@ -246,7 +144,7 @@ class WalletSettings(_Section, frozen=True):
     """The wallet that holds the money; empty for type 0, where it is the key's own address."""
 
 
-class SigningSettings(_Section, frozen=True):
+class SigningSettings(Section, frozen=True):
     """How orders are signed."""
 
     nonces: Literal["rfc6979", "prepared"] = "rfc6979"
@@ -255,7 +153,7 @@ class SigningSettings(_Section, frozen=True):
     """Prepared nonces that are kept ready."""
 
 
-class StageSettings(_Section, frozen=True):
+class StageSettings(Section, frozen=True):
     """How the processes run."""
 
     wait: Literal["auto", "spin", "block"] = "auto"
@@ -268,7 +166,7 @@ class StageSettings(_Section, frozen=True):
     """A stage that crashes more often is left down."""
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """The whole tree; top-level keys first, then one table per folder."""
 
     instance: Name = "main"
@@ -336,43 +234,6 @@ class Settings(_Section, frozen=True):
         return Path(self.wallet.key_file) if self.wallet.key_file else self.var_path / "paper.key"
 
 
-SIM_PRESET: dict[str, dict[str, int]] = {
-    "executor": {"max_signal_age_ms": 250, "doubt_settle_ms": 5_000},
-    "risk": {
-        "max_order_usd_e6": 1_000_000_000,
-        "max_order_equity_bps": 10_000,
-        "max_market_usd_e6": 10_000_000_000,
-        "max_group_usd_e6": 50_000_000_000,
-        "max_day_usd_e6": 100_000_000_000,
-        "max_total_usd_e6": 100_000_000_000,
-        "max_total_equity_bps": 10_000,
-        "max_naked_usd_e6": 1_000_000_000,
-        "orders_per_second": 200,
-        "orders_burst": 600,
-        "orders_per_day": 1_000_000,
-        "group_pause_ms": 1,
-        "group_per_hour": 1_000_000,
-        "max_edge_age_ms": 600_000,
-        "max_loss_usd_e6": 10_000_000_000,
-        "max_loss_equity_bps": 10_000,
-        "max_drawdown_bps": 10_000,
-    },
-}
-"""What stands in for defaults where money is simulated (`venue = "sim"`, `mode = "paper"`)."""
-
-
-def _with_preset(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree with the preset below it, where that applies."""
-    if tree.get("venue", "sim") != "sim" or tree.get("mode", "paper") != "paper":
-        return tree
-    below: dict[str, Any] = {
-        name: {**preset, **given}
-        for name, preset in SIM_PRESET.items()
-        if isinstance(given := tree.get(name, {}), dict)
-    }
-    return tree | below
-
-
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the file (or polytrio.toml here, or nothing) and the environment; `ConfigError` if bad.
 
@@ -384,7 +245,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Set
         if name.startswith(ENV_PREFIX):
             _override(tree, name, value)
     try:
-        return msgspec.convert(_with_preset(tree), Settings)
+        return msgspec.convert(with_preset(tree), Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), path)) from None
 

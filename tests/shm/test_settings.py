@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shm import settings
+from shm import limits, settings
 from shm.errors import ConfigError
 from shm.settings import Settings, load
 
@@ -29,24 +29,24 @@ def test_without_file_and_environment_the_defaults_hold(tmp_path, monkeypatch):
 def test_on_the_simulated_exchange_a_preset_stands_in_for_defaults_but_not_for_what_is_set(
     tmp_path,
 ):
-    preset = settings.SIM_PRESET["risk"]["orders_per_second"]
+    preset = limits.SIM_PRESET["risk"]["orders_per_second"]
     assert load(file(tmp_path, ""), {}).risk.orders_per_second == preset
     path = file(tmp_path, "[risk]\norders_per_second = 3\n")
     assert load(path, {}).risk.orders_per_second == 3
-    assert load(path, {}).risk.orders_per_day == settings.SIM_PRESET["risk"]["orders_per_day"]
+    assert load(path, {}).risk.orders_per_day == limits.SIM_PRESET["risk"]["orders_per_day"]
     for text in ('venue = "polymarket"', 'mode = "live"'):
-        assert load(file(tmp_path, text), {}).risk == settings.RiskSettings()
+        assert load(file(tmp_path, text), {}).risk == limits.RiskSettings()
 
 
 def test_the_preset_names_real_keys_and_only_ever_widens():
-    for section, preset in settings.SIM_PRESET.items():
+    for section, preset in limits.SIM_PRESET.items():
         defaults = getattr(Settings(), section)
         for name, value in preset.items():
             tighter = {"doubt_settle_ms", "group_pause_ms"}
             assert (value < getattr(defaults, name)) == (name in tighter), name
 
 
-@pytest.mark.parametrize("name", [f.name for f in msgspec.structs.fields(settings.RiskSettings)])
+@pytest.mark.parametrize("name", [f.name for f in msgspec.structs.fields(limits.RiskSettings)])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "'all'", "nan"])
 def test_no_limit_can_be_zero_negative_or_anything_but_a_whole_number(tmp_path, name, value):
     with pytest.raises(ConfigError, match=name):
