@@ -1,4 +1,4 @@
-"""Settings about money at risk: limits, the journal, and what the simulation puts in their place."""
+"""Settings about money at risk: limits, journal, and what the simulation puts in their place."""
 
 from typing import Annotated, Any, Literal
 
