@@ -1,6 +1,6 @@
 from picows import WSListener
 
-from ingest.connection import Session
+from ingest.picows_link import Session
 from ingest.native import Keeper
 
 LAYOUT_ID: str

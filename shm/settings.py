@@ -69,6 +69,8 @@ class DeskSettings(Section, frozen=True):
 class IngestSettings(Section, frozen=True):
     """The market feed."""
 
+    socket: Literal["picows", "websockets"] = "picows"
+    """Which library carries the market channel: the fast one, or the well-known one."""
     tokens_per_socket: Annotated[int, Meta(ge=1, le=500)] = 200
     ping_every_s: Seconds = 10
     silence_limit_s: Seconds = 30
