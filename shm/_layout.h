@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "4b6fccbe"
+#define PT_LAYOUT_ID "c2bd7ad9"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -699,6 +699,31 @@ _Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 440, "offset of p
 _Static_assert(offsetof(pt_executor_stats, trades_failed) == 448, "offset of pt_executor_stats.trades_failed");
 _Static_assert(offsetof(pt_executor_stats, recoveries) == 456, "offset of pt_executor_stats.recoveries");
 _Static_assert(offsetof(pt_executor_stats, reports_waited) == 464, "offset of pt_executor_stats.reports_waited");
+
+typedef struct {
+    uint64_t requests_seen;
+    uint64_t cancels_sent;
+    uint64_t cancels_done;
+    uint64_t cancels_declined;
+    uint64_t cancels_unanswered;
+    uint64_t sweeps;
+    uint64_t stand_stills;
+    uint64_t credentials_read;
+    uint64_t beats_sent;
+    uint64_t beats_accepted;
+    uint8_t padding_[48];
+} pt_killer_stats;
+_Static_assert(sizeof(pt_killer_stats) == 128, "size of pt_killer_stats");
+_Static_assert(offsetof(pt_killer_stats, requests_seen) == 0, "offset of pt_killer_stats.requests_seen");
+_Static_assert(offsetof(pt_killer_stats, cancels_sent) == 8, "offset of pt_killer_stats.cancels_sent");
+_Static_assert(offsetof(pt_killer_stats, cancels_done) == 16, "offset of pt_killer_stats.cancels_done");
+_Static_assert(offsetof(pt_killer_stats, cancels_declined) == 24, "offset of pt_killer_stats.cancels_declined");
+_Static_assert(offsetof(pt_killer_stats, cancels_unanswered) == 32, "offset of pt_killer_stats.cancels_unanswered");
+_Static_assert(offsetof(pt_killer_stats, sweeps) == 40, "offset of pt_killer_stats.sweeps");
+_Static_assert(offsetof(pt_killer_stats, stand_stills) == 48, "offset of pt_killer_stats.stand_stills");
+_Static_assert(offsetof(pt_killer_stats, credentials_read) == 56, "offset of pt_killer_stats.credentials_read");
+_Static_assert(offsetof(pt_killer_stats, beats_sent) == 64, "offset of pt_killer_stats.beats_sent");
+_Static_assert(offsetof(pt_killer_stats, beats_accepted) == 72, "offset of pt_killer_stats.beats_accepted");
 
 typedef struct {
     uint64_t discoveries;

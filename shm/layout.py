@@ -545,6 +545,25 @@ class ExecutorStats(NamedTuple):
     reports_waited: U64
 
 
+class KillerStats(NamedTuple):
+    """Counters of the killer."""
+
+    requests_seen: U64
+    cancels_sent: U64
+    cancels_done: U64
+    """Acknowledged by the venue, with nothing left standing."""
+    cancels_declined: U64
+    """Answered, and not cancelled."""
+    cancels_unanswered: U64
+    sweeps: U64
+    """Cancels after a kill had been acknowledged, for orders that arrive late."""
+    stand_stills: U64
+    """How often the executor stood still, or died, with orders that might rest."""
+    credentials_read: U64
+    beats_sent: U64
+    beats_accepted: U64
+
+
 class DeskStats(NamedTuple):
     """Counters of desk."""
 
@@ -741,6 +760,7 @@ STAGE_STATS = Record(StageStats)
 INGEST_STATS = Record(IngestStats)
 ENGINE_STATS = Record(EngineStats)
 EXECUTOR_STATS = Record(ExecutorStats)
+KILLER_STATS = Record(KillerStats)
 DESK_STATS = Record(DeskStats)
 HISTOGRAM = Record(Histogram)
 
@@ -765,6 +785,7 @@ RECORDS: tuple[Record[Any], ...] = (
     INGEST_STATS,
     ENGINE_STATS,
     EXECUTOR_STATS,
+    KILLER_STATS,
     DESK_STATS,
     HISTOGRAM,
 )

@@ -166,6 +166,7 @@ _STATS_RECORD: dict[Role, Record[Any]] = {
     Role.INGEST: layout.INGEST_STATS,
     Role.ENGINE: layout.ENGINE_STATS,
     Role.EXECUTOR: layout.EXECUTOR_STATS,
+    Role.KILLER: layout.KILLER_STATS,
     Role.DESK: layout.DESK_STATS,
 }
 
