@@ -22,8 +22,16 @@ class Role(IntEnum):
         """Lower-case name, as used in file and section names."""
         return self.name.lower()
 
+    @property
+    def module(self) -> str:
+        """What `python -m` runs for it."""
+        return "executor.killer" if self is Role.KILLER else self.label
+
 
 STAGES = (Role.INGEST, Role.ENGINE, Role.EXECUTOR)
+"""The way of an order, from frame to fill."""
+SUPERVISED = (Role.KILLER, *STAGES)
+"""Whom a supervisor starts, watches and brings back, in this order; it stops them in reverse."""
 ROLE_ROWS = 8
 
 

@@ -155,6 +155,15 @@ class SigningSettings(Section, frozen=True):
     """Prepared nonces that are kept ready."""
 
 
+class KillerSettings(Section, frozen=True):
+    """The process behind the kill switch."""
+
+    venue_heartbeat: bool = False
+    """Let the venue cancel by itself what rests, when it hears nothing of us for 10 to 15 s. Every
+    order of the same API key goes then, a person's own, too; and baskets are fill-or-kill, so that
+    nothing of ours ever rests."""
+
+
 class StageSettings(Section, frozen=True):
     """How the processes run."""
 
@@ -184,6 +193,7 @@ class Settings(Section, frozen=True):
     signing: SigningSettings = SigningSettings()
     risk: RiskSettings = RiskSettings()
     journal: JournalSettings = JournalSettings()
+    killer: KillerSettings = KillerSettings()
     stages: StageSettings = StageSettings()
 
     def require_supported(self) -> None:
@@ -210,6 +220,13 @@ class Settings(Section, frozen=True):
             user_ws_url=given.user_ws_url or f"{ws}/ws/user",
         )
         return msgspec.structs.replace(self, venues=venues)
+
+    def anchored(self) -> "Settings":
+        """The same with absolute paths: who reads them may run in another folder."""
+        desk = msgspec.structs.replace(self.desk, var_dir=str(Path(self.desk.var_dir).absolute()))
+        key_file = self.wallet.key_file and str(Path(self.wallet.key_file).absolute())
+        wallet = msgspec.structs.replace(self.wallet, key_file=key_file)
+        return msgspec.structs.replace(self, desk=desk, wallet=wallet)
 
     def sim_options(self) -> list[str]:
         """Command-line options that start the simulated exchange as these settings want it."""

@@ -50,7 +50,7 @@ def create_all(settings: Settings) -> Fabric:
     fabric = Fabric(instance, Role.SUPERVISOR)
     holder = RoleHolder(fabric.segment("control", writable=True), Role.SUPERVISOR)
     fabric.fence = holder.fence
-    publish_settings(fabric, settings)
+    publish_settings(fabric, settings.anchored())
     return fabric
 
 
