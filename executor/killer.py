@@ -8,24 +8,21 @@ journal. Its credentials cancel and read; they cannot place an order.
                            ->  cancel-all, again and again until the venue has acknowledged it
                            ->  again after 5, 30 and 120 s, for orders that arrive late
 
-Starting is the same: whatever request stands is carried out. The latch opens only for an arming
-that the executor has accepted and that names this kill (shm/arming.py); a request that somebody
-removes by hand is made again. And when the executor stands still, or dies with orders under way,
-the killer cancels without setting the latch: the executor that comes back decides the rest.
+Starting is the same: whatever request stands is carried out. When the executor stands still, or
+dies with orders under way, the killer cancels without setting the latch: the executor that comes
+back decides the rest.
 """
 
 import asyncio
-import secrets
 import time
 
 from executor.cancelling import CancelLine, Done, NotDone
 from executor.credentials import Handed
 from executor.http import parse_origin
-from shm.arming import accepted
+from executor.latch import Latch, News
 from shm.codes import Role, StageState
 from shm.errors import LiveRefused
-from shm.kill import Press, Pressed, pressed, request_kill
-from shm.layout import KILL_LATCH, KILLER_STATS
+from shm.layout import KILLER_STATS
 from shm.roles import RoleTable
 from shm.secrecy import harden
 from shm.settings import Settings
@@ -38,8 +35,6 @@ STAND_STILL_NS = 1_000_000_000
 BEAT_EVERY_S = 4.0
 FIRST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.75, 6.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
-GONE_LOOKS = 5
-"""Looks that have to find no request before it counts as removed: a name may just be changing."""
 _AT_WORK = (StageState.RECOVERING, StageState.RUNNING)
 
 
@@ -50,8 +45,7 @@ class Killer:
         self._stage = stage
         self._log = stage.log
         self._var = stage.settings.var_path
-        self._kill = stage.kill
-        self._latch = stage.fabric.counters("control.kill", KILL_LATCH, write=True)
+        self._latch = Latch(stage.fabric, stage.kill)
         self._counters = stage.fabric.counters("stats-killer.counters", KILLER_STATS, write=True)
         self._roles = RoleTable(stage.fabric.segment("control", writable=False))
         self._line = CancelLine(parse_origin(stage.settings.venues.clob_url))
@@ -63,8 +57,6 @@ class Killer:
         self._cancelling: list[asyncio.Task[None]] = []
         self._beating: list[asyncio.Task[None]] = []
         self._beat_s = 0.0
-        self._gone = 0
-        self._first_look = True
         self._stood_still = 0
         """Epoch of the executor whose standing still has been answered."""
         self._said = ""
@@ -92,64 +84,19 @@ class Killer:
 
     def _look(self) -> None:
         """One turn: requests first, since they must not wait for anything else."""
-        self._kill.look()
-        kill = pressed(self._var)
-        if kill or self._kill.owed:
-            self._gone = 0
-            self._set_latch(kill)
-        elif self._latch.read().latched:
-            self._gone += 1
-            if self._gone >= GONE_LOOKS:
-                self._open_or_ask_again()
-        self._first_look = False
+        news = self._latch.look()
+        if news is News.KILLED:
+            self._counters.add("requests_seen")
+            seen_s = time.monotonic()
+            self._due = [seen_s, *(seen_s + after_s for after_s in SWEEPS_S)]
+            self._urgent = True
+        elif news is News.ARMED:
+            self._due = []
         if self._handed.look():
             self._counters.add("credentials_read")
             self._line.forget()
         self._watch_executor()
         self._start_what_is_due()
-
-    # --- the latch --------------------------------------------------------------------------------
-
-    def _set_latch(self, kill: Pressed) -> None:
-        """Stop everything: one store, before anything else. A kill that is known changes nothing.
-
-        A killer that has just been started does not know what its predecessor had done: it cancels.
-        """
-        now = self._latch.read()
-        known = now.latched and (now.nonce == kill.nonce or not kill)
-        if known and not self._first_look:
-            return
-        if not known:
-            self._latch.set("nonce", kill.nonce or secrets.randbits(64) | 1)
-            self._latch.set("cancel_sent_ns", 0)
-            self._latch.set("cancel_done_ns", 0)
-            self._latch.set("seen_ns", time.monotonic_ns())
-            self._latch.set("latched", 1)
-            self._counters.add("requests_seen")
-            self._tell(kill.presses)
-        seen_s = time.monotonic()
-        self._due = [seen_s, *(seen_s + after_s for after_s in SWEEPS_S)]
-        self._urgent = True
-
-    def _tell(self, presses: tuple[Press, ...]) -> None:
-        for press in presses[:1]:
-            told = press.told
-            self._log.warning("KILLED by %s: %s", told.actor, told.reason or "no reason given")
-        if not presses:
-            self._log.warning("KILLED by a signal; there is no room for the file that says so")
-
-    def _open_or_ask_again(self) -> None:
-        """The request is gone: an arming has cleared it, or somebody has removed it by hand."""
-        self._gone = 0
-        now = self._latch.read()
-        arming = accepted(self._var)
-        if arming is not None and arming.nonce == now.nonce:
-            self._latch.set("latched", 0)
-            self._due = []
-            self._log.warning("armed by %s", arming.actor)
-            return
-        self._log.error("the request was removed by hand: it takes `polytrio arm` to go on")
-        request_kill(self._var, "killer", "its file was removed by hand; run `polytrio arm`")
 
     # --- the executor -----------------------------------------------------------------------------
 
@@ -179,7 +126,7 @@ class Killer:
             return
         now_s = time.monotonic()
         alive = age_ns is not None and age_ns < STAND_STILL_NS
-        if self._beating or not alive or self._kill.latched:
+        if self._beating or not alive or self._latch.row().latched:
             return
         if now_s - self._beat_s >= BEAT_EVERY_S:
             self._beat_s = now_s
@@ -211,12 +158,12 @@ class Killer:
     async def _cancel(self) -> None:
         """Ask until the venue says that nothing rests any more."""
         timeout_s, wait_s = FIRST_TIMEOUT_S, FIRST_WAIT_S
-        sweep = self._latch.read().cancel_done_ns != 0
+        sweep = self._latch.row().cancel_done_ns != 0
         while True:
             assert self._handed.signer is not None
-            asked = self._latch.read()
+            asked = self._latch.row()
             if not asked.cancel_sent_ns:
-                self._latch.set("cancel_sent_ns", time.monotonic_ns())
+                self._latch.stamp("cancel_sent_ns")
             self._counters.add("cancels_sent")
             outcome = await self._line.cancel_all(self._handed.signer, timeout_s)
             if isinstance(outcome, Done):
@@ -227,14 +174,14 @@ class Killer:
             timeout_s = min(2 * timeout_s, LONGEST_TIMEOUT_S)
         self._counters.add("cancels_done")
         self._counters.add("sweeps", int(sweep))
-        self._latch.add("cancels")
-        now = self._latch.read()
+        self._latch.count("cancels")
+        now = self._latch.row()
         if asked.latched and asked.nonce == now.nonce and not now.cancel_done_ns:
-            self._latch.set("cancel_done_ns", time.monotonic_ns())
+            self._latch.stamp("cancel_done_ns")
         self._say(f"cancelled: {outcome.cancelled} orders rested")
 
     def _failed(self, outcome: NotDone) -> None:
-        self._latch.add("cancels_failed")
+        self._latch.count("cancels_failed")
         self._counters.add("cancels_declined" if outcome.answered else "cancels_unanswered")
         self._say(f"not cancelled: {outcome.reason}")
 
