@@ -30,8 +30,8 @@ class Role(IntEnum):
 
 STAGES = (Role.INGEST, Role.ENGINE, Role.EXECUTOR)
 """The way of an order, from frame to fill."""
-SUPERVISED = (Role.KILLER, *STAGES)
-"""Whom a supervisor starts, watches and brings back, in this order; it stops them in reverse."""
+SUPERVISED = (*STAGES, Role.KILLER)
+"""Whom a supervisor starts, watches and brings back. The killer is stopped last."""
 ROLE_ROWS = 8
 
 

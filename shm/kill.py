@@ -91,7 +91,7 @@ def request_kill(var_path: Path, actor: str, reason: str = "") -> Request:
         for _ in range(_TRIES):
             if _made(var_path / KILL, text):
                 return Request.FIRST
-            if _being_armed(var_path):
+            if being_armed(var_path):
                 if _made(var_path / f"{KILL}.{secrets.token_hex(8)}", text):
                     return Request.AGAIN
             elif _exists(var_path / KILL):
@@ -106,17 +106,18 @@ def _made(path: Path, text: bytes) -> bool:
     """
     temporary = path.parent / f".{KILL}.{os.getpid()}.{secrets.token_hex(4)}"
     try:
-        try:
-            _write(temporary, text)
-            os.link(temporary, path, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError:
-            return _made_empty(path)
-        return True
+        _write(temporary, text)
+        os.link(temporary, path, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()  # it may be this one that takes the last room
+        return _made_empty(path)
     finally:
         with suppress(OSError):
             temporary.unlink()
+    return True
 
 
 def _write(path: Path, text: bytes) -> None:
@@ -140,7 +141,8 @@ def _exists(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _being_armed(var_path: Path) -> bool:
+def being_armed(var_path: Path) -> bool:
+    """Whether the operator's word waits for the executor, or is being carried out."""
     return _exists(var_path / ARM) or _exists(var_path / ACCEPTED)
 
 
@@ -216,6 +218,7 @@ class Kill:
     def __init__(self, fabric: Fabric, var_path: Path) -> None:
         self._words = fabric.counters("control.kill", KILL_LATCH, write=False).words
         self._load = self._words.load
+        self.instance = fabric.instance
         self.var_path = var_path
         self._file = False
         self._owed: tuple[str, str] | None = None

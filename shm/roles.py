@@ -150,13 +150,18 @@ class Health:
 
     @property
     def hung(self) -> bool:
-        """Alive, but its loop has not come round for `HEARTBEAT_LIMIT_NS`."""
-        return self.alive and self.heartbeat_age_ns > HEARTBEAT_LIMIT_NS
+        """Alive, but its loop has not come round for too long."""
+        starting = self.row.state == StageState.STARTING
+        return self.alive and self.heartbeat_age_ns > (
+            START_GRACE_NS if starting else HEARTBEAT_LIMIT_NS
+        )
 
 
 HEARTBEAT_PERIOD_NS = 50_000_000
 HEARTBEAT_LIMIT_NS = 1_500_000_000
 """A stage that has not come round its loop for this long is killed and started again."""
+START_GRACE_NS = 10_000_000_000
+"""The same for one that prepares its work and has no loop yet."""
 
 
 def health(table: RoleTable, instance: str, role: Role, now_ns: int) -> Health:

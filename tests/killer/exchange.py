@@ -42,6 +42,17 @@ class Exchange:
         """Behave again."""
         self.ask("POST", "/sim/faults", {"clear": "all"})
 
+    def rule_waits(self) -> bool:
+        """Whether a rule at the clock has not struck yet."""
+        rules = self.ask("GET", "/sim/faults")["rules"]
+        return any(rule["at"] == "clock" and not rule["done"] for rule in rules)
+
+    def beat(self, trader: Trader) -> None:
+        """A heartbeat of somebody else with the same credentials."""
+        beats = self.door.venue.exchange.heartbeats
+        _, expected = beats.beat(trader.key.key, "?", self.now_ms())
+        assert beats.beat(trader.key.key, expected, self.now_ms())[0]
+
     def truth(self, kind: str) -> list[dict]:
         """Lines of the exchange's own account."""
         lines = self.ask("GET", "/sim/truth?limit=20000")

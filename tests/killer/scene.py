@@ -1,7 +1,7 @@
 """A killer process on a system of its own, with a stand-in for the executor, and what they do.
 
-    python -m tests.killer.scene executor INSTANCE    heeds the switch and takes armings, as it must
-    python -m tests.killer.scene killer INSTANCE      the real one, with short sweeps
+python -m tests.killer.scene executor INSTANCE    heeds the switch and takes armings, as it must
+python -m tests.killer.scene killer INSTANCE      the real one, with short sweeps
 """
 
 import asyncio
@@ -160,7 +160,7 @@ def _run(which: str, instance: str) -> None:
         return
     sweeps = os.environ.get("TEST_SWEEPS", "")
     killer_stage.SWEEPS_S = tuple(msgspec.json.decode(sweeps)) if sweeps else SHORT_SWEEPS_S
-    killer_stage.PROBE_EVERY_S = 1.0
+    killer_stage.BEAT_EVERY_S = float(os.environ.get("TEST_BEAT_S", "4"))
     main(Role.KILLER, lambda stage: stage.run_async(killer_stage.work))
 
 
