@@ -16,6 +16,8 @@ class Role(IntEnum):
     EXECUTOR = 4
     KILLER = 5
     """Sets the latch that stops all trading, and cancels; holds no key that could sign an order."""
+    OPERATOR = 6
+    """Somebody at a command line who asks desk or supervisor for something."""
 
     @property
     def label(self) -> str:
@@ -228,6 +230,8 @@ class Refusal(IntEnum):
     """Too close to the market's end, or to a restart of the venue."""
     SELF_CROSS = 30
     """It could match an order of our own."""
+    OFF = 31
+    """It would have been sent, if execution were not off."""
 
 
 class PartialReason(IntEnum):

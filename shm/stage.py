@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from shm import backend, layout
 from shm.codes import Role, StageState
-from shm.control import SwitchBoard, read_settings
+from shm.control import Published, SettingsReader, SwitchBoard
 from shm.errors import ConfigError, PolytrioError, SegmentMissing
 from shm.fabric import Fabric
 from shm.kill import Kill
@@ -63,7 +63,10 @@ class Stage:
         """Where the parent has left the wallet's password to be read once; executor only."""
         self.log = logging.getLogger(role.label)
         self.fabric = Fabric(instance, role)
-        self.settings: Settings = _find_system(self.fabric)
+        found = _find_system(self.fabric)
+        self.settings: Settings = found.settings
+        """As published last; what a stage works with is what it has taken over."""
+        self.settings_version = found.version
         self.core = pin(role, self.settings.stages.cores)
         self.fabric.touch = True  # the core is fixed: memory is touched here and now, not later
         self._lock = RoleLock(instance, role)
@@ -71,6 +74,9 @@ class Stage:
         self.fabric.require_named()  # what we found before we held the lock may be gone
         self.holder = RoleHolder(self.fabric.segment("control", writable=True), role)
         self.fabric.fence = self.holder.fence
+        self.holder.adopt_settings(self.settings_version)
+        self._published = SettingsReader(self.fabric)
+        self._taken_version = self.settings_version
         self.switches = SwitchBoard(self.fabric)
         self.kill = Kill(self.fabric, self.settings.var_path)
         self._stats = self.fabric.counters(
@@ -112,9 +118,34 @@ class Stage:
         self._beat_ns = now_ns
         self.holder.fence.check()
         self.holder.beat(now_ns)
+        if self._published.changed():
+            self._look_at_settings()
         if now_ns - self._slow_ns >= SLOW_CHECK_NS:
             self._slow_ns = now_ns
             self._look_around()
+
+    def _look_at_settings(self) -> None:
+        published = self._published.read()
+        if published is not None and published.version != self.settings_version:
+            self.settings = published.settings
+            self.settings_version = published.version
+
+    def take_settings(self) -> Settings | None:
+        """The settings, if they have changed since they were taken last.
+
+        Whoever takes them works with them from now on: that is shown.
+        """
+        if self._taken_version == self.settings_version:
+            return None
+        self._taken_version = self.settings_version
+        self.holder.adopt_settings(self.settings_version)
+        self.log.info("settings %d", self.settings_version)
+        return self.settings
+
+    @property
+    def sending(self) -> bool:
+        """Whether orders may leave."""
+        return self.switches.sending(self.settings)
 
     def _look_around(self) -> None:
         self._stats.set("rss_bytes", resident_bytes())
@@ -177,7 +208,7 @@ def _collections() -> int:
     return sum(generation["collections"] for generation in gc.get_stats())
 
 
-def _find_system(fabric: Fabric) -> Settings:
+def _find_system(fabric: Fabric) -> Published:
     """Wait a while for the segments: a stage may be started a moment before they are made.
 
     The settings are written last, so that whoever sees them finds all segments.
@@ -185,13 +216,13 @@ def _find_system(fabric: Fabric) -> Settings:
     deadline = time.monotonic() + ATTACH_PATIENCE_S
     while True:
         try:
-            settings = read_settings(fabric)
+            published = SettingsReader(fabric).read()
         except SegmentMissing:
             if time.monotonic() > deadline:
                 raise
         else:
-            if settings is not None:
-                return settings
+            if published is not None:
+                return published
             if time.monotonic() > deadline:
                 raise SegmentMissing("the segments were never finished: start the system again")
         time.sleep(0.05)
