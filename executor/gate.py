@@ -14,15 +14,13 @@ from functools import lru_cache
 from executor.amounts import TICKS_E4, cost_usd_e6
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
-from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
+from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
 from shm.layout import MAX_LEGS, Market, Signal
 from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
 from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 
-FILLS_PER_ORDER = 16
-"""An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
 E8_PER_E4 = 10_000
 E14_PER_USD_E6 = 10**8
 """edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
