@@ -3,8 +3,8 @@
 Pure. A flight is a batch of orders that stands in the journal. A basket's flight ends when every
 order has ended and every fill that was announced is in the ledger: all legs (COMPLETE), none
 (MISSED), or some. Some is NAKED: a repair completes or unwinds it, with flights of its own that
-name this one as their parent, or it is kept to the end (PARTIAL). An end is not for ever: a trade that
-fails on chain, or an order that turns up after it was given up, opens the question again.
+name this one as their parent, or it is kept to the end (PARTIAL). An end is not for ever: a trade
+that fails on chain, or an order that turns up after it was given up, opens the question again.
 """
 
 from collections.abc import Iterable, Sequence

@@ -27,6 +27,7 @@ from shm.units import PRICE_ONE_E4, SHARE_E6
 Ladder = Sequence[tuple[int, int]]
 """(price_e4 of the token, size_e6), best first: asks cheapest first, bids dearest first."""
 
+TARGETS_TRIED = 256
 E14_PER_USD_E6 = 10**8
 
 
@@ -99,18 +100,20 @@ def is_even(held_e6: Sequence[int]) -> bool:
 
 
 def _targets(legs: Sequence[Standing]) -> Iterator[int]:
-    """Units worth aiming at: what some leg has, or reaches at the end of one of its levels; none.
+    """Whole units worth aiming at, most first.
 
-    Between two of them every further unit is worth the same, so that the best whole number of units
-    is next to one of them.
+    Every number of them up to `TARGETS_TRIED`. Beyond that, where one more makes less difference:
+    so many evenly spread, and those where a leg has just used up a level, or has what it has.
     """
-    top_e6 = max(leg.held_e6 for leg in legs)
-    found = {0, *(leg.held_e6 for leg in legs)}
-    for leg in legs:
-        found.update(leg.held_e6 + e6 for e6 in accumulate(size_e6 for _, size_e6 in leg.asks))
-        found.update(leg.held_e6 - e6 for e6 in accumulate(size_e6 for _, size_e6 in leg.bids))
-    shares = {e6 // SHARE_E6 + up for e6 in found for up in (0, 1)}
-    yield from (n * SHARE_E6 for n in sorted(shares, reverse=True) if 0 <= n * SHARE_E6 <= top_e6)
+    most = max(leg.held_e6 for leg in legs) // SHARE_E6
+    step = most // TARGETS_TRIED + 1
+    found = {*range(0, most + 1, step), most}
+    if step > 1:
+        for leg in legs:
+            buys = accumulate((size_e6 for _, size_e6 in leg.asks), initial=leg.held_e6)
+            sales = accumulate((-size_e6 for _, size_e6 in leg.bids), initial=leg.held_e6)
+            found.update(e6 // SHARE_E6 for e6 in (*buys, *sales))
+    yield from (n * SHARE_E6 for n in sorted(found, reverse=True) if 0 <= n <= most)
 
 
 def _aim(legs: Sequence[Standing], target_e6: int, hold_usd_e6: int) -> Plan | None:

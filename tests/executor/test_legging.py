@@ -109,7 +109,10 @@ def test_thin_books_are_used_as_far_as_they_go():
 
 def test_the_budget_bounds_what_completing_may_cost():
     assert best_plan(trio((100, 100, 0), ASKS, BIDS), 71_000_000).choice is Choice.COMPLETE
-    assert best_plan(trio((100, 100, 0), ASKS, BIDS), 69_000_000).choice is Choice.UNWIND
+    some = best_plan(trio((100, 100, 0), ASKS, BIDS), 69_000_000)
+    assert some.choice is Choice.LEVEL
+    assert 0 < some.cost_usd_e6 <= 69_000_000
+    assert best_plan(trio((100, 100, 0), ASKS, BIDS), 0).choice is Choice.UNWIND
 
 
 def test_a_limit_is_raised_to_where_the_number_of_shares_is_allowed():
@@ -188,6 +191,14 @@ def test_no_uniform_target_would_have_been_better(legs):
     for target in range(max(leg.held_e6 for leg in legs) // SHARE_E6 + 1):
         worth = by_hand(legs, target * SHARE_E6)
         assert worth is None or worth <= plan.worst_usd_e6 + 30  # each part is rounded
+
+
+def test_many_units_are_tried_at_the_ends_of_levels_too():
+    asks = [[], [], [(7_000, 1_234), (9_900, 5_000)]]
+    bids = [[(5_900, 9_000)], [(6_400, 9_000)], []]
+    plan = best_plan(trio((5_000, 5_000, 0), asks, bids), PLENTY)
+    (bought,) = [order for order in plan.orders if order.side is Side.BUY]
+    assert bought.size_e6 == 1_234 * SHARE_E6
 
 
 def by_hand(legs, target_e6: int) -> int | None:
