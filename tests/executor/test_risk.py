@@ -186,8 +186,9 @@ def test_limits_follow_equity_where_that_is_less():
 money = st.integers(0, 600_000_000)
 
 
-@given(st.tuples(*[st.integers(1, 9_999)] * 3), money, money, money, money, st.integers(0, 10**11))
-def test_no_limit_is_ever_passed(prices, in_market, in_group, in_day, in_all, equity):
+@given(st.tuples(*[st.integers(1, 9_999)] * 3), st.tuples(*[money] * 4), st.integers(0, 10**11))
+def test_no_limit_is_ever_passed(prices, at_risk, equity):
+    in_market, in_group, in_day, in_all = at_risk
     exposure = exposed(
         by_market={MARKETS[1].key: in_market}, by_group={GROUP: in_group},
         by_day={day_of(MARKETS[0]): in_day}, total_usd_e6=in_all,
