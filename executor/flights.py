@@ -129,6 +129,8 @@ class Flight:
     """It was decided to keep what filled to the end."""
     naked_ms: int = 0
     """Since when its legs stand alone."""
+    last_ms: int = 0
+    """Time of the latest thing that was heard of it."""
 
     def move(self, state: FlightState) -> None:
         """Go to the next state; a step that the table does not have is a defect."""
@@ -180,6 +182,7 @@ def settle(flight: Flight, ledger: Ledger, now_ms: int) -> bool:
 
     An order that the ledger shows filled is filled, whatever the venue said of it before.
     """
+    flight.last_ms = max(flight.last_ms, now_ms)
     for leg in flight.legs:
         if _shows_filled(leg, ledger.of_order(leg.order_hash)):
             leg.move(LegState.FILLED, leg.reason)
@@ -191,7 +194,7 @@ def settle(flight: Flight, ledger: Ledger, now_ms: int) -> bool:
     elif before is not FlightState.INTENT and not awaited(flight, ledger):
         after = _end(flight, ledger)
         if after is not before:
-            _enter(flight, after, now_ms)
+            _enter(flight, after)
     return flight.state is not before
 
 
@@ -227,14 +230,13 @@ def _end_of_repair(flight: Flight, ledger: Ledger) -> FlightState:
     return FlightState.PARTIAL if any(fills_e6) else FlightState.MISSED
 
 
-def _enter(flight: Flight, state: FlightState, now_ms: int) -> None:
+def _enter(flight: Flight, state: FlightState) -> None:
     if flight.purpose is Purpose.REPAIR:
         flight.state = state  # its ends are words for people; what counts is the parent's position
         return
     flight.move(state)
     if state is FlightState.NAKED:
-        flight.naked_ms = now_ms
-        flight.held = False
+        flight.naked_ms = flight.last_ms
     if state in {FlightState.NAKED, FlightState.PARTIAL}:
         flight.reason = _why(flight)
 

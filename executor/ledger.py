@@ -36,6 +36,8 @@ class Fill:
     fee_usd_e6: int
     status: FillStatus = FillStatus.MATCHED
     maker: bool = False
+    at_ms: int = 0
+    """When its status was last heard of."""
 
     @property
     def cash_usd_e6(self) -> int:
@@ -43,6 +45,11 @@ class Fill:
         if self.side is Side.BUY:
             return -cost_usd_e6(self.price_e4, self.size_e6) - self.fee_usd_e6
         return self.price_e4 * self.size_e6 // PRICE_ONE_E4 - self.fee_usd_e6
+
+    @property
+    def spent_usd_e6(self) -> int:
+        """Cash that went out for it, fee apart; negative for a sale."""
+        return -self.cash_usd_e6 - self.fee_usd_e6
 
     @property
     def counts(self) -> bool:
@@ -132,6 +139,14 @@ class Holding:
     fee_usd_e6: int = 0
     fills: int = 0
 
+    def add(self, fill: Fill, sign: int) -> None:
+        """Count a fill (1), or take it back (-1)."""
+        direction = 1 if fill.side is Side.BUY else -1
+        self.size_e6 += sign * direction * fill.size_e6
+        self.cost_usd_e6 += sign * fill.spent_usd_e6
+        self.fee_usd_e6 += sign * fill.fee_usd_e6
+        self.fills += sign
+
 
 @dataclass(slots=True)
 class OrderFills:
@@ -160,6 +175,8 @@ class Ledger:
     """By order hash."""
     fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
     """By (trade, order): what was last said of it."""
+    unconfirmed: dict[tuple[str, str], Fill] = field(default_factory=dict)
+    """Those of them that count and are not final."""
 
     @property
     def cash_usd_e6(self) -> int:
@@ -195,7 +212,7 @@ class Ledger:
         key = (fill.trade, fill.order)
         before = self.fills.get(key)
         # What was counted first is what is taken back: later messages repeat it at best.
-        now = fill if before is None else replace(before, status=fill.status)
+        now = fill if before is None else replace(before, status=fill.status, at_ms=fill.at_ms)
         if before is not None and before.counts:
             self._book(before, -1)
         if now.counts:
@@ -203,21 +220,18 @@ class Ledger:
         voided = now.size_e6 * ((not now.counts) - (before is not None and not before.counts))
         self.orders.setdefault(now.order, OrderFills()).voided_e6 += voided
         self.fills[key] = now
+        self.unconfirmed.pop(key, None)
+        if now.status not in _FINAL:
+            self.unconfirmed[key] = now
         return change
 
     def _book(self, fill: Fill, sign: int) -> None:
         self.cash_change_usd_e6 += sign * fill.cash_usd_e6
         self.fee_usd_e6 += sign * fill.fee_usd_e6
-        spent_usd_e6 = -fill.cash_usd_e6 - fill.fee_usd_e6
-        direction = 1 if fill.side is Side.BUY else -1
-        holding = self.holdings.setdefault(fill.token, Holding())
-        holding.size_e6 += sign * direction * fill.size_e6
-        holding.cost_usd_e6 += sign * spent_usd_e6
-        holding.fee_usd_e6 += sign * fill.fee_usd_e6
-        holding.fills += sign
+        self.holdings.setdefault(fill.token, Holding()).add(fill, sign)
         order = self.orders.setdefault(fill.order, OrderFills())
         order.size_e6 += sign * fill.size_e6
-        order.cost_usd_e6 += sign * spent_usd_e6
+        order.cost_usd_e6 += sign * fill.spent_usd_e6
         order.fee_usd_e6 += sign * fill.fee_usd_e6
         if fill.status is not FillStatus.CONFIRMED:
             order.unconfirmed_e6 += sign * fill.size_e6

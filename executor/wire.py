@@ -13,6 +13,8 @@ from executor.wallet import Wallet
 from shm.codes import Side
 
 OrderType = Literal["GTC", "GTD", "FOK", "FAK"]
+ORDER_TYPES: tuple[OrderType, ...] = ("GTC", "GTD", "FOK", "FAK")
+"""By OrderKind (shm/records.py), from 1."""
 
 
 class OrderBody(Struct):

@@ -15,7 +15,13 @@
     |-- LiveRefused          8    live trading was asked for and a condition for it is missing
     |-- VenueRefused         9    the venue answered, and the answer forbids going on
     |-- InputError          10    a file that was given cannot be read as what it should be
-    `-- GaveUp              11    a stage kept crashing and is left down
+    |-- GaveUp              11    a stage kept crashing and is left down
+    `-- JournalError        12    the executor's journal cannot be gone on with
+        |-- JournalDamaged  12    a record in it is not what was written, and it is not the last one
+        |-- JournalGone     12    it was here, and it is not any more
+        |-- JournalOlder    12    what is here ends before what was on disk already
+        |-- JournalForeign  12    of another wallet, or of a newer version
+        `-- JournalNoRoom   12    the disk does not give the space that it needs
 
 Exit code 0 is a wanted end, 2 is the command line's own (unknown option), 1 and signals are
 defects. A supervisor restarts after 1 and signals only: the other causes do not go away by
@@ -109,6 +115,32 @@ class GaveUp(PolytrioError):
     """A stage crashed too often in too short a time."""
 
     exit_code = 11
+
+
+class JournalError(PolytrioError):
+    """The journal cannot be gone on with; the message says what to do."""
+
+    exit_code = 12
+
+
+class JournalDamaged(JournalError):
+    """A record that was acknowledged is not what was written."""
+
+
+class JournalGone(JournalError):
+    """The journal, or the head file that says how far it had come, is not there any more."""
+
+
+class JournalOlder(JournalError):
+    """The journal ends before a record that was on disk already: an older copy, or a lost end."""
+
+
+class JournalForeign(JournalError):
+    """The journal belongs to another wallet, or was written by a newer version."""
+
+
+class JournalNoRoom(JournalError):
+    """The disk does not give the space that a segment of the journal needs."""
 
 
 EXIT_CODES_FINAL = tuple(

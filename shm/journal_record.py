@@ -16,10 +16,11 @@
         64  payload              up to 188 bytes, then zeros
        252  crc u32              zlib's CRC-32 of the 252 bytes before
 
-A *group* is what was written by one call: it counts as a whole or not at all. The CRC shows a torn or
-flipped record; `seq`, `journal` and the chain of `previous` show what a CRC cannot: records that were
-deleted, repeated, reordered, or that come from another place. All records of a group have the same
-`previous`. It is computed when the group before has been written, so that it costs an order nothing.
+A *group* is what was written by one call: it counts as a whole or not at all. The CRC shows a torn
+or flipped record; `seq`, `journal` and the chain of `previous` show what a CRC cannot: records that
+were deleted, repeated, reordered, or that come from another place. All records of a group have the
+same `previous`. It is computed once the group before has been written, so that it costs an order
+nothing.
 """
 
 import struct
