@@ -49,5 +49,5 @@ bench: setup
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f */*.so shm/native.c ingest/native.c ingest/listener.c ingest/scanner.c engine/kernel.c executor/native.c
+	rm -f */*.so shm/native.c ingest/native.c ingest/listener.c ingest/scanner.c engine/kernel.c executor/native.c executor/pen.c
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -23,14 +23,15 @@ from pathlib import Path
 import msgspec
 
 from shm import backend
-from shm.codes import STAGES, Role
+from shm.codes import SUPERVISED, Role
 from shm.control import require_settings
 from shm.errors import ConfigError, PolytrioError
 from shm.fabric import Fabric
+from shm.kill import DIR_MODE, Kill
 from shm.process import start_ticks
 from shm.roles import Health, RoleLock, RoleTable, health
 from shm.settings import Settings, load
-from shm.stage import LOG_FORMAT
+from shm.stage import KILL_SIGNAL, LOG_FORMAT
 from shm.system import create_all, destroy_all
 
 ROOT = Path(__file__).resolve().parent
@@ -38,7 +39,6 @@ CONFIG = ROOT / "deploy" / "supervisord.conf"
 SIM_PORT = 8700
 """Under supervisord the simulated exchange needs a port that is known beforehand."""
 WATCH_S = 0.25
-START_GRACE_NS = 10_000_000_000
 STOP_PATIENCE_S = 15.0
 log = logging.getLogger("supervisor")
 
@@ -84,9 +84,13 @@ def up(config: Path | None, instance: str | None) -> None:
     supervisord = tool("supervisord")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     lock.take()
-    (settings.var_path / "log").mkdir(parents=True, exist_ok=True)
+    settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
+    (settings.var_path / "log").mkdir(exist_ok=True)
     create_all(settings)
     lock.keep_over_exec()
+    # Inherited by all stages: a kill signal waits until its stage can hear it (shm/stage.py).
+    # supervisord itself would only open its logs again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
     command = [supervisord, "--nodaemon", "--configuration", str(CONFIG)]
     os.execve(supervisord, command, environment(settings))  # noqa: S606  # becomes supervisord
 
@@ -129,7 +133,10 @@ def read_event() -> dict[str, str]:
 
 
 class Watch:
-    """Kills stages that stand still and stops those that keep crashing."""
+    """Kills stages that stand still and stops those that keep crashing.
+
+    A stage that stays down after crashing, and a killer that stays down at all, stop all trading.
+    """
 
     def __init__(self, instance: str) -> None:
         fabric = Fabric(instance)
@@ -137,24 +144,31 @@ class Watch:
         self._fabric = fabric
         self._table = RoleTable(fabric.segment("control", writable=False))
         self._settings = require_settings(fabric)
+        self.kill = Kill(fabric, self._settings.var_path)
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
 
     def look(self) -> None:
         """Look at every stage once."""
         self._fabric.require_named()
         now_ns = time.monotonic_ns()
-        for role in STAGES:
+        for role in SUPERVISED:
             seen = health(self._table, self._instance, role, now_ns)
-            if seen.hung and now_ns - seen.row.started_ns > START_GRACE_NS:
+            if seen.hung:
                 kill_hung(seen)
 
     def hear(self, event: dict[str, str]) -> None:
         """Count crashes; too many in a minute, and the stage stays down until somebody looks."""
+        name = event.get("processname", "?")
+        if event.get("eventname") == "PROCESS_STATE_FATAL":
+            log.error("%s cannot be started", name)
+            self.kill.press("supervisord", f"{name} cannot be started")
+            return
         if event.get("eventname") != "PROCESS_STATE_EXITED":
             return
-        name = event["processname"]
         if event["expected"] == "1":
             log.warning("%s ended by itself and stays down: see its log", name)
+            if name == Role.KILLER.label:
+                self.kill.press("supervisord", "there is no killer any more: see its log")
             return
         crashes = self._crashes[name]
         now_s = time.monotonic()
@@ -164,6 +178,7 @@ class Watch:
         log.warning("%s died; %d times within the last minute", name, len(crashes))
         if len(crashes) > self._settings.stages.restarts_per_minute:
             log.error("%s keeps crashing: stopping it", name)
+            self.kill.press("supervisord", f"{name} keeps crashing")
             control(self._settings, "stop", name)
 
 
@@ -178,6 +193,8 @@ def kill_hung(seen: Health) -> None:
 def watch(instance: str) -> None:
     """The listener's loop: events as they come, a look at the heartbeats in between."""
     guard = Watch(instance)
+    signal.signal(KILL_SIGNAL, lambda *_: guard.kill.press("signal to watch"))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {KILL_SIGNAL})
     listener_says("READY\n")
     while True:
         readable, _, _ = select.select([sys.stdin], [], [], WATCH_S)

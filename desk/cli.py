@@ -42,7 +42,8 @@ def main() -> None:
     """Riskless baskets on Polymarket's daily crypto ladders.
 
     Exit codes: 0 done, 2 wrong usage, 3 settings, 4 shared memory, 5 already running, 7 port taken,
-    8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 1 a defect.
+    8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 12 journal, 13 not
+    confirmed, 14 doctor found something, 1 a defect.
     """
 
 
@@ -108,6 +109,65 @@ def markets(config: Path | None, instance: str | None, discover: bool, as_json: 
         click.echo(msgspec.json.encode(picture))
     else:
         view.show(picture, Console())
+
+
+_running = click.option("--instance", help="Which system; default: the one of the settings.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@main.command()
+@click.option("--reason", default="", help="For the record.")
+@_config
+@_running
+@_json
+@_known_errors
+def kill(reason: str, config: Path | None, instance: str | None, as_json: bool) -> None:
+    """Stop all trading at once and cancel whatever rests; `polytrio arm` allows it again."""
+    from desk import killing  # noqa: PLC0415
+
+    outcome = killing.kill(killing.settings_of(instance, config), reason)
+    _tell(outcome, as_json)
+    if not outcome.confirmed:
+        sys.exit(killing.Unconfirmed.exit_code)
+
+
+@main.command()
+@click.option("--wallet", default="", help="With real money: its address, typed out in full.")
+@_config
+@_running
+@_json
+@_known_errors
+def arm(wallet: str, config: Path | None, instance: str | None, as_json: bool) -> None:
+    """Allow trading (again), once the executor has found its ledger true."""
+    from desk import killing  # noqa: PLC0415
+
+    armed_ms = killing.arm(killing.settings_of(instance, config), wallet)
+    if as_json:
+        click.echo(f'{{"armed": true, "after_ms": {armed_ms:.1f}}}')
+    else:
+        click.echo(f"armed after {armed_ms:.0f} ms")
+
+
+@main.command()
+@_config
+@_running
+@_json
+@_known_errors
+def status(config: Path | None, instance: str | None, as_json: bool) -> None:
+    """Who lives, what stops trading, what the account says."""
+    from desk import killing  # noqa: PLC0415
+    from desk import status as view  # noqa: PLC0415
+
+    _tell(view.status(killing.settings_of(instance, config)), as_json)
+
+
+def _tell(outcome: Any, as_json: bool) -> None:
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.encode(outcome.as_json()))
+    else:
+        click.echo("\n".join(outcome.lines()))
 
 
 @main.command()

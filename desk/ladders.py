@@ -31,6 +31,7 @@ from desk.wording import (
     in_heading,
     in_question,
     in_slug,
+    plain,
 )
 from shm.codes import Exchange, MarketKind, MarketState
 from shm.layout import Market
@@ -182,10 +183,11 @@ def _read(
     text = market.description or ""
     rule = read_rule(text, bounds.kind, ladder.expiry)
     if isinstance(rule, Rule):
+        said = f"{rule.in_words()}; the text: {plain(text)}"
         if rule.pair.split("/")[0] != ladder.coin:
-            return _No(Refusal.RULE, rule.in_words())
+            return _No(Refusal.RULE, said)
         if not rule.usual:
-            return _No(Refusal.TIES, rule.in_words())
+            return _No(Refusal.TIES, said)
     condition = _condition(market.conditionId)
     if condition is None:
         return _No(Refusal.IDENTITY, market.conditionId)

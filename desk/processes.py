@@ -2,10 +2,12 @@
 
 The same policy that deploy/supervisord.conf and `supervisor.py watch` carry out in a deployment: a
 crash is answered with a restart, an exit code of the error tree is not (trying again would not
-help), a stage whose heartbeat stands still is killed, and a stage that keeps crashing is left down.
+help), a stage whose heartbeat stands still is killed, and a stage that keeps crashing is left down,
+which stops all trading (shm/kill.py).
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -13,18 +15,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shm.codes import Role
 from shm.errors import EXIT_CODES_FINAL, GaveUp, PolytrioError
 from shm.fabric import Fabric
-from shm.roles import RoleTable, health
+from shm.kill import Kill
+from shm.roles import START_GRACE_NS, RoleTable, health
+from shm.stage import KILL_SIGNAL
 
 WATCH_S = 0.1
-START_GRACE_NS = 10_000_000_000
-"""A stage that has just been started may be busy importing before its first heartbeat."""
 RESTART_DELAY_S = 0.2
 _log = logging.getLogger("desk.processes")
 
@@ -63,7 +65,7 @@ def stage_children(instance: str, log_folder: Path, roles: Sequence[Role]) -> li
     return [
         Child(
             name=role.label,
-            command=python_command(role.label, "--instance", instance),
+            command=python_command(role.module, "--instance", instance),
             role=role,
             log_path=log_folder / f"{role.label}.log",
         )
@@ -74,8 +76,11 @@ def stage_children(instance: str, log_folder: Path, roles: Sequence[Role]) -> li
 class Tree:
     """See the module."""
 
-    def __init__(self, fabric: Fabric, children: list[Child], restarts_per_minute: int) -> None:
+    def __init__(
+        self, fabric: Fabric, children: list[Child], restarts_per_minute: int, kill: Kill
+    ) -> None:
         self._fabric = fabric
+        self._kill = kill
         self._roles = RoleTable(fabric.segment("control", writable=False))
         self._limit = restarts_per_minute
         self.children = children
@@ -91,6 +96,7 @@ class Tree:
         while child.starts and now_s - child.starts[0] > 60.0:
             child.starts.popleft()
         if len(child.starts) > self._limit:
+            self._kill.press("supervisor", f"{child.name} keeps crashing")
             raise GaveUp(
                 f"{child.name} was started {len(child.starts)} times within a minute and keeps "
                 f"crashing: see {child.log_path}"
@@ -98,7 +104,7 @@ class Tree:
         child.starts.append(now_s)
         child.started_ns = time.monotonic_ns()
         child.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with child.log_path.open("ab") as log:
+        with child.log_path.open("ab") as log, kill_signal_held_back():
             child.process = subprocess.Popen(  # noqa: S603  # our own modules
                 child.command,
                 stdin=subprocess.DEVNULL,
@@ -161,6 +167,16 @@ class Tree:
                 _log.warning("pid %d does not stop: killing it", process.pid)
                 os.kill(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextlib.contextmanager
+def kill_signal_held_back() -> Iterator[None]:
+    """A child that is made meanwhile keeps a kill signal until it can hear it (shm/stage.py)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def last_line(path: Path) -> str:

@@ -20,15 +20,17 @@ from rich.console import Console
 from rich.live import Live
 
 from desk import exchange, summary
+from desk.killing import carried_out
 from desk.processes import StageEnded, Tree, stage_children
 from desk.serve import Desk
 from desk.snapshot import Observer, Snapshot
 from desk.view import Screen, plain_line
 from shm import backend
-from shm.codes import STAGES, Role, StageState
+from shm.codes import STAGES, SUPERVISED, Role, StageState
+from shm.kill import DIR_MODE, Kill
 from shm.roles import RoleLock
 from shm.settings import Settings
-from shm.stage import LOG_FORMAT
+from shm.stage import KILL_SIGNAL, LOG_FORMAT
 from shm.system import create_all, destroy_all
 
 LOOK_S = 0.5
@@ -39,6 +41,8 @@ SETTLE_S = 6.0
 SETTLE_HURRIED_S = 1.0
 """The same after Ctrl-C."""
 STOP_PATIENCE_S = 1.0
+KILL_PATIENCE_S = 5.0
+"""How long a run that was killed waits at its end for the venue to say that nothing rests."""
 POLL_S = 0.05
 
 
@@ -66,9 +70,12 @@ class Run:
             try:
                 fabric = create_all(self.settings)
                 stack.callback(destroy_all, self.settings.instance)
-                children = stage_children(self.settings.instance, logs, STAGES)
-                tree = Tree(fabric, [*children, sim], self.settings.stages.restarts_per_minute)
-                await self._supervised(tree, stop)
+                children = stage_children(self.settings.instance, logs, SUPERVISED)
+                kill = Kill(fabric, self.settings.var_path)
+                self._heed_kill_signal(kill)
+                limit = self.settings.stages.restarts_per_minute
+                tree = Tree(fabric, [*children, sim], limit, kill)
+                await self._supervised(tree, kill, stop)
             finally:
                 await Tree.stop_children([sim], STOP_PATIENCE_S)
         return 0
@@ -82,10 +89,17 @@ class Run:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, end)
 
-    async def _supervised(self, tree: Tree, stop: asyncio.Event) -> None:
-        """Stages up, desk at work, until the end; then down in order."""
+    def _heed_kill_signal(self, kill: Kill) -> None:
+        """SIGUSR2 to us, as to any stage, stops all trading; until here it was held back."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(KILL_SIGNAL, kill.press, "signal to run")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {KILL_SIGNAL})
+
+    async def _supervised(self, tree: Tree, kill: Kill, stop: asyncio.Event) -> None:
+        """Stages up, desk at work, until the end; then down in order, the killer last."""
         desk = Desk(self.settings.instance)
-        stages = [child for child in tree.children if child.role is not None]
+        stages = [child for child in tree.children if child.role in STAGES]
+        killer = [child for child in tree.children if child.role is Role.KILLER]
         tree.start()
         tasks = [
             asyncio.ensure_future(tree.watch()),
@@ -106,6 +120,8 @@ class Run:
                 task.cancel()
             desk.leave()
             await Tree.stop_children(stages, STOP_PATIENCE_S)
+            await carried_out(kill, KILL_PATIENCE_S)
+            await Tree.stop_children(killer, STOP_PATIENCE_S)
 
     async def _until_ready(
         self, observer: Observer, tasks: Sequence["asyncio.Future[None]"], stop: asyncio.Event
@@ -206,8 +222,10 @@ def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
     """Run the system; see the module. Returns the exit code."""
     settings.require_supported()
     backend.require_usable()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
+    settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     log = settings.var_path / "log" / "run.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(exist_ok=True)
     logging.basicConfig(filename=log, level=logging.INFO, format=LOG_FORMAT)
     console = Console()
     if not backend.NATIVE:

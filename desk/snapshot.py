@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shm import layout
-from shm.codes import STAGES, FlightState, MarketState, Outcome, Role
+from shm.codes import STAGES, SUPERVISED, FlightState, MarketState, Outcome, Role
 from shm.fabric import Fabric, TableReader
 from shm.histogram import percentile
 from shm.layout import (
@@ -77,7 +77,7 @@ class Observer:
         self._markets: dict[int, Market] = {}
         self._stage = {
             role: fabric.counters(f"stats-{role.label}.stage", layout.STAGE_STATS, write=False)
-            for role in STAGES
+            for role in SUPERVISED
         }
         self._ingest = fabric.counters("stats-ingest.counters", layout.INGEST_STATS, write=False)
         self._engine = fabric.counters("stats-engine.counters", layout.ENGINE_STATS, write=False)
@@ -97,13 +97,13 @@ class Observer:
         if self._markets_reader.changed():
             self._generation, rows = self._markets_reader.read()
             self._markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
-        seen = {role: health(self._roles, self._instance, role, now_ns) for role in STAGES}
+        seen = {role: health(self._roles, self._instance, role, now_ns) for role in SUPERVISED}
         return Snapshot(
             taken_ns=now_ns,
             generation=self._generation,
             markets=self._markets,
             health=seen,
-            rss_bytes={role: resident_bytes(seen[role].row.pid) for role in STAGES},
+            rss_bytes={role: resident_bytes(seen[role].row.pid) for role in SUPERVISED},
             stage={role: counters.read() for role, counters in self._stage.items()},
             ingest=self._ingest.read(),
             engine=self._engine.read(),

@@ -50,8 +50,7 @@ class Heading:
 
 # --- pieces -----------------------------------------------------------------------------------
 
-# A number ends where no letter, digit or further group follows: "1,2500" and "3,000by" are none.
-_NUMBER = r"\$? ?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)? ?[km]?(?![a-z0-9]|[.,]\d))"
+_NUMBER = r"\$? ?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)? ?[km]?)"
 _SLUG_NUMBER = r"(\d+(?:pt\d+)?[km]?)"
 _COIN = "(" + "|".join(COINS_BY_NAME) + ")"
 _MONTH = "(" + "|".join(sorted(MONTH_NUMBERS, key=len, reverse=True)) + ")"

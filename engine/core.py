@@ -39,12 +39,12 @@ class Core(Protocol):
 
 def make_core(fabric: Fabric, settings: EngineSettings, epoch: int) -> Core:
     """The compiled core where there is one and it is wanted, else the reference."""
-    if settings.kernel == "python" or (settings.kernel == "auto" and not backend.NATIVE):
+    if settings.mode == "python" or (settings.mode == "auto" and not backend.NATIVE):
         return PythonCore(fabric, settings, epoch)
     if not backend.NATIVE:
         raise ConfigError(
-            'engine.kernel = "native", and the kernels are not built: install a C compiler and '
-            'run `make clean setup`, or set engine.kernel = "auto"'
+            f'engine.mode = "{settings.mode}", and the kernels are not built: install a C compiler '
+            'and run `make clean setup`, or set engine.mode = "auto"'
         )
     core: Core = backend.compiled("engine.kernel").Kernel(settings, epoch, _parts(fabric))
     return core

@@ -81,6 +81,11 @@ class HttpConnection:
         self._busy = False
 
     @property
+    def busy(self) -> bool:
+        """A request is under way."""
+        return self._busy
+
+    @property
     def idle(self) -> bool:
         """Open and without a request under way: ready for one at once."""
         return not self._busy and self._protocol is not None and self._protocol.usable

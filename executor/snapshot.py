@@ -11,7 +11,7 @@ from executor.flights import Flight, LegOrder
 from executor.ledger import Fill, Holding
 from executor.state import Pace, State, Sums, Turn
 from executor.wire import ORDER_TYPES
-from shm import records
+from shm import records, snapshot_records
 from shm.codes import Cause, FillStatus, FlightState, LegReason, LegState, Mode, PartialReason, Side
 from shm.journal_record import Draft, Entry
 from shm.layout import MAX_LEGS, Market
@@ -83,7 +83,7 @@ def _holdings(state: State, told: list[Fill]) -> Iterator[Draft]:
         base = _base(holding, (f for f in told if f.token == token and f.counts))
         yield draft(
             Kind.HOLDING,
-            records.Holding(
+            snapshot_records.Holding(
                 size_e6=base.size_e6,
                 cost_usd_e6=base.cost_usd_e6,
                 fee_usd_e6=base.fee_usd_e6,
@@ -98,7 +98,7 @@ def _names(state: State, told: list[Fill]) -> Iterator[Draft]:
     for key, fill in state.ledger.fills.items():
         if key not in again:
             name = (trade_id(fill.trade), hash_bytes(fill.order))
-            row = records.Counted(fill.at_ms, fill.status, *name)
+            row = snapshot_records.Counted(fill.at_ms, fill.status, *name)
             yield draft(Kind.COUNTED, row)
 
 
@@ -115,8 +115,8 @@ def _flights(state: State, told: list[Fill]) -> Iterator[Draft]:
         yield draft(Kind.STANDS, _stands_row(flight), flight.id)
 
 
-def _stands_row(flight: Flight) -> records.Stands:
-    return records.Stands(
+def _stands_row(flight: Flight) -> snapshot_records.Stands:
+    return snapshot_records.Stands(
         sent_ms=flight.sent_ms,
         last_ms=flight.last_ms,
         naked_ms=flight.naked_ms,
@@ -188,13 +188,13 @@ def _paces(state: State) -> Iterator[Draft]:
     """After the flights, which have counted their baskets once more."""
     for group, pace in state.pace.items():
         for minute, count in sorted(pace.by_minute.items()):
-            yield draft(Kind.PACE, records.Pace(minute, pace.last_ms, group, count))
+            yield draft(Kind.PACE, snapshot_records.Pace(minute, pace.last_ms, group, count))
 
 
-def _figures(state: State) -> records.Figures:
+def _figures(state: State) -> snapshot_records.Figures:
     ledger = state.ledger
     taken = sum(bit << i for i, bit in enumerate(state.outcomes))
-    return records.Figures(
+    return snapshot_records.Figures(
         opening_usd_e6=ledger.opening_usd_e6,
         cash_change_usd_e6=ledger.cash_change_usd_e6,
         fee_usd_e6=ledger.fee_usd_e6,

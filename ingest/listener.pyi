@@ -1,7 +1,7 @@
 from picows import WSListener
 
-from ingest.connection import Session
 from ingest.native import Keeper
+from ingest.picows_link import Session
 
 LAYOUT_ID: str
 

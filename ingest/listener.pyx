@@ -2,7 +2,7 @@
 """The compiled listener: text frames go from picows' receive buffer straight to the compiled keeper.
 
 Everything else (control frames, pieces of messages, what is not our protocol) is handed to the
-session in ingest/connection.py, whose `PlainListener` is the twin of this class.
+session in ingest/picows_link.py, whose `PlainListener` is the twin of this class.
 """
 
 from libc.stdint cimport uint64_t
@@ -35,10 +35,10 @@ cdef class Listener(WSListener):
         self.heard_ns = pt_now_ns()
 
     cpdef on_ws_connected(self, WSTransport transport):
-        self.session.connection.opened(transport)
+        self.session.opened(transport)
 
     cpdef on_ws_disconnected(self, WSTransport transport):
-        self.session.connection.closed()
+        self.session.closed()
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         # Frames that came with one read of the socket became readable together.

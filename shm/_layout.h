@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "4b6fccbe"
+#define PT_LAYOUT_ID "71c76275"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -60,8 +60,10 @@ typedef struct {
     uint64_t loops;
     uint64_t state;
     uint64_t adopted_generation;
+    uint64_t adopted_settings;
+    uint8_t padding_[56];
 } pt_role_row;
-_Static_assert(sizeof(pt_role_row) == 64, "size of pt_role_row");
+_Static_assert(sizeof(pt_role_row) == 128, "size of pt_role_row");
 _Static_assert(offsetof(pt_role_row, epoch) == 0, "offset of pt_role_row.epoch");
 _Static_assert(offsetof(pt_role_row, pid) == 8, "offset of pt_role_row.pid");
 _Static_assert(offsetof(pt_role_row, start_ticks) == 16, "offset of pt_role_row.start_ticks");
@@ -70,13 +72,24 @@ _Static_assert(offsetof(pt_role_row, heartbeat_ns) == 32, "offset of pt_role_row
 _Static_assert(offsetof(pt_role_row, loops) == 40, "offset of pt_role_row.loops");
 _Static_assert(offsetof(pt_role_row, state) == 48, "offset of pt_role_row.state");
 _Static_assert(offsetof(pt_role_row, adopted_generation) == 56, "offset of pt_role_row.adopted_generation");
+_Static_assert(offsetof(pt_role_row, adopted_settings) == 64, "offset of pt_role_row.adopted_settings");
 
 typedef struct {
     uint64_t trading_enabled;
-    uint8_t padding_[56];
+    uint64_t engine_mode;
+    uint64_t execution;
+    uint64_t choices;
+    uint64_t wish_seen;
+    uint64_t wish_answer;
+    uint8_t padding_[16];
 } pt_switches;
 _Static_assert(sizeof(pt_switches) == 64, "size of pt_switches");
 _Static_assert(offsetof(pt_switches, trading_enabled) == 0, "offset of pt_switches.trading_enabled");
+_Static_assert(offsetof(pt_switches, engine_mode) == 8, "offset of pt_switches.engine_mode");
+_Static_assert(offsetof(pt_switches, execution) == 16, "offset of pt_switches.execution");
+_Static_assert(offsetof(pt_switches, choices) == 24, "offset of pt_switches.choices");
+_Static_assert(offsetof(pt_switches, wish_seen) == 32, "offset of pt_switches.wish_seen");
+_Static_assert(offsetof(pt_switches, wish_answer) == 40, "offset of pt_switches.wish_answer");
 
 typedef struct {
     uint64_t latched;
@@ -98,16 +111,73 @@ _Static_assert(offsetof(pt_kill_latch, cancels) == 40, "offset of pt_kill_latch.
 _Static_assert(offsetof(pt_kill_latch, cancels_failed) == 48, "offset of pt_kill_latch.cancels_failed");
 
 typedef struct {
+    uint64_t number;
+    uint64_t kind;
+    uint64_t engine_mode;
+    uint64_t execution;
+    uint64_t wished_ns;
+    uint8_t padding_[24];
+} pt_wish;
+_Static_assert(sizeof(pt_wish) == 64, "size of pt_wish");
+_Static_assert(offsetof(pt_wish, number) == 0, "offset of pt_wish.number");
+_Static_assert(offsetof(pt_wish, kind) == 8, "offset of pt_wish.kind");
+_Static_assert(offsetof(pt_wish, engine_mode) == 16, "offset of pt_wish.engine_mode");
+_Static_assert(offsetof(pt_wish, execution) == 24, "offset of pt_wish.execution");
+_Static_assert(offsetof(pt_wish, wished_ns) == 32, "offset of pt_wish.wished_ns");
+
+typedef struct {
+    uint64_t fallback;
+    uint64_t fallbacks;
+    uint64_t fallback_deaths;
+    uint64_t fallback_wall_ns;
+    uint8_t padding_[32];
+} pt_supervision;
+_Static_assert(sizeof(pt_supervision) == 64, "size of pt_supervision");
+_Static_assert(offsetof(pt_supervision, fallback) == 0, "offset of pt_supervision.fallback");
+_Static_assert(offsetof(pt_supervision, fallbacks) == 8, "offset of pt_supervision.fallbacks");
+_Static_assert(offsetof(pt_supervision, fallback_deaths) == 16, "offset of pt_supervision.fallback_deaths");
+_Static_assert(offsetof(pt_supervision, fallback_wall_ns) == 24, "offset of pt_supervision.fallback_wall_ns");
+
+typedef struct {
     uint64_t generation;
+    uint64_t published_wall_ns;
+    uint64_t asked;
     uint64_t length;
+    uint64_t origin_length;
     uint64_t checksum;
-    uint8_t text[8168];
+    uint64_t origin_checksum;
+    uint8_t text[8192];
+    uint8_t origin[8136];
 } pt_settings_blob;
-_Static_assert(sizeof(pt_settings_blob) == 8192, "size of pt_settings_blob");
+_Static_assert(sizeof(pt_settings_blob) == 16384, "size of pt_settings_blob");
 _Static_assert(offsetof(pt_settings_blob, generation) == 0, "offset of pt_settings_blob.generation");
-_Static_assert(offsetof(pt_settings_blob, length) == 8, "offset of pt_settings_blob.length");
-_Static_assert(offsetof(pt_settings_blob, checksum) == 16, "offset of pt_settings_blob.checksum");
-_Static_assert(offsetof(pt_settings_blob, text) == 24, "offset of pt_settings_blob.text");
+_Static_assert(offsetof(pt_settings_blob, published_wall_ns) == 8, "offset of pt_settings_blob.published_wall_ns");
+_Static_assert(offsetof(pt_settings_blob, asked) == 16, "offset of pt_settings_blob.asked");
+_Static_assert(offsetof(pt_settings_blob, length) == 24, "offset of pt_settings_blob.length");
+_Static_assert(offsetof(pt_settings_blob, origin_length) == 32, "offset of pt_settings_blob.origin_length");
+_Static_assert(offsetof(pt_settings_blob, checksum) == 40, "offset of pt_settings_blob.checksum");
+_Static_assert(offsetof(pt_settings_blob, origin_checksum) == 48, "offset of pt_settings_blob.origin_checksum");
+_Static_assert(offsetof(pt_settings_blob, text) == 56, "offset of pt_settings_blob.text");
+_Static_assert(offsetof(pt_settings_blob, origin) == 8248, "offset of pt_settings_blob.origin");
+
+typedef struct {
+    uint64_t attempts;
+    uint64_t asked;
+    uint64_t result;
+    uint64_t generation;
+    uint64_t tried_wall_ns;
+    uint64_t length;
+    uint8_t text[968];
+    uint8_t padding_[8];
+} pt_reloading;
+_Static_assert(sizeof(pt_reloading) == 1024, "size of pt_reloading");
+_Static_assert(offsetof(pt_reloading, attempts) == 0, "offset of pt_reloading.attempts");
+_Static_assert(offsetof(pt_reloading, asked) == 8, "offset of pt_reloading.asked");
+_Static_assert(offsetof(pt_reloading, result) == 16, "offset of pt_reloading.result");
+_Static_assert(offsetof(pt_reloading, generation) == 24, "offset of pt_reloading.generation");
+_Static_assert(offsetof(pt_reloading, tried_wall_ns) == 32, "offset of pt_reloading.tried_wall_ns");
+_Static_assert(offsetof(pt_reloading, length) == 40, "offset of pt_reloading.length");
+_Static_assert(offsetof(pt_reloading, text) == 48, "offset of pt_reloading.text");
 
 typedef struct {
     uint64_t generation;
@@ -311,6 +381,57 @@ _Static_assert(offsetof(pt_signal, leg_side) == 180, "offset of pt_signal.leg_si
 _Static_assert(offsetof(pt_signal, leg_price_e4) == 192, "offset of pt_signal.leg_price_e4");
 _Static_assert(offsetof(pt_signal, leg_size_e6) == 240, "offset of pt_signal.leg_size_e6");
 _Static_assert(offsetof(pt_signal, leg_version) == 336, "offset of pt_signal.leg_version");
+
+typedef struct {
+    uint64_t number;
+    uint64_t basket;
+    uint64_t generation;
+    uint32_t kind;
+    uint32_t market;
+    uint64_t differs;
+    uint64_t seen_wall_ns;
+    uint64_t native_signal;
+    uint64_t python_signal;
+    uint32_t native_legs;
+    uint32_t python_legs;
+    int64_t native_size_e6;
+    int64_t python_size_e6;
+    int64_t native_net_e8;
+    int64_t python_net_e8;
+    int64_t native_profit_usd_e6;
+    int64_t python_profit_usd_e6;
+    uint32_t native_leg_market[12];
+    uint32_t python_leg_market[12];
+    int32_t native_leg_price_e4[12];
+    int32_t python_leg_price_e4[12];
+    uint8_t native_leg_outcome[12];
+    uint8_t python_leg_outcome[12];
+    uint8_t padding_[48];
+} pt_shadow_row;
+_Static_assert(sizeof(pt_shadow_row) == 384, "size of pt_shadow_row");
+_Static_assert(offsetof(pt_shadow_row, number) == 0, "offset of pt_shadow_row.number");
+_Static_assert(offsetof(pt_shadow_row, basket) == 8, "offset of pt_shadow_row.basket");
+_Static_assert(offsetof(pt_shadow_row, generation) == 16, "offset of pt_shadow_row.generation");
+_Static_assert(offsetof(pt_shadow_row, kind) == 24, "offset of pt_shadow_row.kind");
+_Static_assert(offsetof(pt_shadow_row, market) == 28, "offset of pt_shadow_row.market");
+_Static_assert(offsetof(pt_shadow_row, differs) == 32, "offset of pt_shadow_row.differs");
+_Static_assert(offsetof(pt_shadow_row, seen_wall_ns) == 40, "offset of pt_shadow_row.seen_wall_ns");
+_Static_assert(offsetof(pt_shadow_row, native_signal) == 48, "offset of pt_shadow_row.native_signal");
+_Static_assert(offsetof(pt_shadow_row, python_signal) == 56, "offset of pt_shadow_row.python_signal");
+_Static_assert(offsetof(pt_shadow_row, native_legs) == 64, "offset of pt_shadow_row.native_legs");
+_Static_assert(offsetof(pt_shadow_row, python_legs) == 68, "offset of pt_shadow_row.python_legs");
+_Static_assert(offsetof(pt_shadow_row, native_size_e6) == 72, "offset of pt_shadow_row.native_size_e6");
+_Static_assert(offsetof(pt_shadow_row, python_size_e6) == 80, "offset of pt_shadow_row.python_size_e6");
+_Static_assert(offsetof(pt_shadow_row, native_net_e8) == 88, "offset of pt_shadow_row.native_net_e8");
+_Static_assert(offsetof(pt_shadow_row, python_net_e8) == 96, "offset of pt_shadow_row.python_net_e8");
+_Static_assert(offsetof(pt_shadow_row, native_profit_usd_e6) == 104, "offset of pt_shadow_row.native_profit_usd_e6");
+_Static_assert(offsetof(pt_shadow_row, python_profit_usd_e6) == 112, "offset of pt_shadow_row.python_profit_usd_e6");
+_Static_assert(offsetof(pt_shadow_row, native_leg_market) == 120, "offset of pt_shadow_row.native_leg_market");
+_Static_assert(offsetof(pt_shadow_row, python_leg_market) == 168, "offset of pt_shadow_row.python_leg_market");
+_Static_assert(offsetof(pt_shadow_row, native_leg_price_e4) == 216, "offset of pt_shadow_row.native_leg_price_e4");
+_Static_assert(offsetof(pt_shadow_row, python_leg_price_e4) == 264, "offset of pt_shadow_row.python_leg_price_e4");
+_Static_assert(offsetof(pt_shadow_row, native_leg_outcome) == 312, "offset of pt_shadow_row.native_leg_outcome");
+_Static_assert(offsetof(pt_shadow_row, python_leg_outcome) == 324, "offset of pt_shadow_row.python_leg_outcome");
 
 typedef struct {
     uint64_t signal;
@@ -556,9 +677,26 @@ typedef struct {
     uint64_t baskets;
     uint64_t baskets_unproven;
     uint64_t generations;
-    uint8_t padding_[56];
+    uint64_t mode;
+    uint64_t mode_changes;
+    uint64_t shadow_updates;
+    uint64_t shadow_native;
+    uint64_t shadow_python;
+    uint64_t shadow_missing;
+    uint64_t shadow_extra;
+    uint64_t shadow_profit;
+    uint64_t shadow_size;
+    uint64_t shadow_legs;
+    uint64_t shadow_edge;
+    uint64_t shadow_verdicts;
+    uint64_t shadow_profit_alerts;
+    uint64_t shadow_count_alerts;
+    uint64_t shadow_worst_usd_e6;
+    uint64_t shadow_resets;
+    uint64_t shadow_skipped;
+    uint8_t padding_[48];
 } pt_engine_stats;
-_Static_assert(sizeof(pt_engine_stats) == 192, "size of pt_engine_stats");
+_Static_assert(sizeof(pt_engine_stats) == 320, "size of pt_engine_stats");
 _Static_assert(offsetof(pt_engine_stats, updates_seen) == 0, "offset of pt_engine_stats.updates_seen");
 _Static_assert(offsetof(pt_engine_stats, updates_conflated) == 8, "offset of pt_engine_stats.updates_conflated");
 _Static_assert(offsetof(pt_engine_stats, books_busy) == 16, "offset of pt_engine_stats.books_busy");
@@ -576,6 +714,23 @@ _Static_assert(offsetof(pt_engine_stats, reports_seen) == 104, "offset of pt_eng
 _Static_assert(offsetof(pt_engine_stats, baskets) == 112, "offset of pt_engine_stats.baskets");
 _Static_assert(offsetof(pt_engine_stats, baskets_unproven) == 120, "offset of pt_engine_stats.baskets_unproven");
 _Static_assert(offsetof(pt_engine_stats, generations) == 128, "offset of pt_engine_stats.generations");
+_Static_assert(offsetof(pt_engine_stats, mode) == 136, "offset of pt_engine_stats.mode");
+_Static_assert(offsetof(pt_engine_stats, mode_changes) == 144, "offset of pt_engine_stats.mode_changes");
+_Static_assert(offsetof(pt_engine_stats, shadow_updates) == 152, "offset of pt_engine_stats.shadow_updates");
+_Static_assert(offsetof(pt_engine_stats, shadow_native) == 160, "offset of pt_engine_stats.shadow_native");
+_Static_assert(offsetof(pt_engine_stats, shadow_python) == 168, "offset of pt_engine_stats.shadow_python");
+_Static_assert(offsetof(pt_engine_stats, shadow_missing) == 176, "offset of pt_engine_stats.shadow_missing");
+_Static_assert(offsetof(pt_engine_stats, shadow_extra) == 184, "offset of pt_engine_stats.shadow_extra");
+_Static_assert(offsetof(pt_engine_stats, shadow_profit) == 192, "offset of pt_engine_stats.shadow_profit");
+_Static_assert(offsetof(pt_engine_stats, shadow_size) == 200, "offset of pt_engine_stats.shadow_size");
+_Static_assert(offsetof(pt_engine_stats, shadow_legs) == 208, "offset of pt_engine_stats.shadow_legs");
+_Static_assert(offsetof(pt_engine_stats, shadow_edge) == 216, "offset of pt_engine_stats.shadow_edge");
+_Static_assert(offsetof(pt_engine_stats, shadow_verdicts) == 224, "offset of pt_engine_stats.shadow_verdicts");
+_Static_assert(offsetof(pt_engine_stats, shadow_profit_alerts) == 232, "offset of pt_engine_stats.shadow_profit_alerts");
+_Static_assert(offsetof(pt_engine_stats, shadow_count_alerts) == 240, "offset of pt_engine_stats.shadow_count_alerts");
+_Static_assert(offsetof(pt_engine_stats, shadow_worst_usd_e6) == 248, "offset of pt_engine_stats.shadow_worst_usd_e6");
+_Static_assert(offsetof(pt_engine_stats, shadow_resets) == 256, "offset of pt_engine_stats.shadow_resets");
+_Static_assert(offsetof(pt_engine_stats, shadow_skipped) == 264, "offset of pt_engine_stats.shadow_skipped");
 
 typedef struct {
     uint64_t signals_seen;
@@ -609,6 +764,7 @@ typedef struct {
     uint64_t refused_clock;
     uint64_t refused_fence;
     uint64_t refused_self_cross;
+    uint64_t refused_off;
     uint64_t orders_sent;
     uint64_t orders_accepted;
     uint64_t orders_refused;
@@ -637,7 +793,7 @@ typedef struct {
     uint64_t trades_failed;
     uint64_t recoveries;
     uint64_t reports_waited;
-    uint8_t padding_[40];
+    uint8_t padding_[32];
 } pt_executor_stats;
 _Static_assert(sizeof(pt_executor_stats) == 512, "size of pt_executor_stats");
 _Static_assert(offsetof(pt_executor_stats, signals_seen) == 0, "offset of pt_executor_stats.signals_seen");
@@ -671,34 +827,60 @@ _Static_assert(offsetof(pt_executor_stats, refused_metadata) == 216, "offset of 
 _Static_assert(offsetof(pt_executor_stats, refused_clock) == 224, "offset of pt_executor_stats.refused_clock");
 _Static_assert(offsetof(pt_executor_stats, refused_fence) == 232, "offset of pt_executor_stats.refused_fence");
 _Static_assert(offsetof(pt_executor_stats, refused_self_cross) == 240, "offset of pt_executor_stats.refused_self_cross");
-_Static_assert(offsetof(pt_executor_stats, orders_sent) == 248, "offset of pt_executor_stats.orders_sent");
-_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 256, "offset of pt_executor_stats.orders_accepted");
-_Static_assert(offsetof(pt_executor_stats, orders_refused) == 264, "offset of pt_executor_stats.orders_refused");
-_Static_assert(offsetof(pt_executor_stats, orders_killed) == 272, "offset of pt_executor_stats.orders_killed");
-_Static_assert(offsetof(pt_executor_stats, orders_filled) == 280, "offset of pt_executor_stats.orders_filled");
-_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 288, "offset of pt_executor_stats.orders_doubt");
-_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 296, "offset of pt_executor_stats.baskets_sent");
-_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 304, "offset of pt_executor_stats.baskets_complete");
-_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 312, "offset of pt_executor_stats.baskets_partial");
-_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 320, "offset of pt_executor_stats.baskets_missed");
-_Static_assert(offsetof(pt_executor_stats, partial_killed) == 328, "offset of pt_executor_stats.partial_killed");
-_Static_assert(offsetof(pt_executor_stats, partial_refused) == 336, "offset of pt_executor_stats.partial_refused");
-_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 344, "offset of pt_executor_stats.partial_doubt");
-_Static_assert(offsetof(pt_executor_stats, partial_restart) == 352, "offset of pt_executor_stats.partial_restart");
-_Static_assert(offsetof(pt_executor_stats, partial_voided) == 360, "offset of pt_executor_stats.partial_voided");
-_Static_assert(offsetof(pt_executor_stats, repairs_sent) == 368, "offset of pt_executor_stats.repairs_sent");
-_Static_assert(offsetof(pt_executor_stats, repairs_completed) == 376, "offset of pt_executor_stats.repairs_completed");
-_Static_assert(offsetof(pt_executor_stats, repairs_unwound) == 384, "offset of pt_executor_stats.repairs_unwound");
-_Static_assert(offsetof(pt_executor_stats, repairs_held) == 392, "offset of pt_executor_stats.repairs_held");
-_Static_assert(offsetof(pt_executor_stats, nonces_missing) == 400, "offset of pt_executor_stats.nonces_missing");
-_Static_assert(offsetof(pt_executor_stats, posts) == 408, "offset of pt_executor_stats.posts");
-_Static_assert(offsetof(pt_executor_stats, post_errors) == 416, "offset of pt_executor_stats.post_errors");
-_Static_assert(offsetof(pt_executor_stats, reconnects) == 424, "offset of pt_executor_stats.reconnects");
-_Static_assert(offsetof(pt_executor_stats, fills_seen) == 432, "offset of pt_executor_stats.fills_seen");
-_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 440, "offset of pt_executor_stats.fills_duplicate");
-_Static_assert(offsetof(pt_executor_stats, trades_failed) == 448, "offset of pt_executor_stats.trades_failed");
-_Static_assert(offsetof(pt_executor_stats, recoveries) == 456, "offset of pt_executor_stats.recoveries");
-_Static_assert(offsetof(pt_executor_stats, reports_waited) == 464, "offset of pt_executor_stats.reports_waited");
+_Static_assert(offsetof(pt_executor_stats, refused_off) == 248, "offset of pt_executor_stats.refused_off");
+_Static_assert(offsetof(pt_executor_stats, orders_sent) == 256, "offset of pt_executor_stats.orders_sent");
+_Static_assert(offsetof(pt_executor_stats, orders_accepted) == 264, "offset of pt_executor_stats.orders_accepted");
+_Static_assert(offsetof(pt_executor_stats, orders_refused) == 272, "offset of pt_executor_stats.orders_refused");
+_Static_assert(offsetof(pt_executor_stats, orders_killed) == 280, "offset of pt_executor_stats.orders_killed");
+_Static_assert(offsetof(pt_executor_stats, orders_filled) == 288, "offset of pt_executor_stats.orders_filled");
+_Static_assert(offsetof(pt_executor_stats, orders_doubt) == 296, "offset of pt_executor_stats.orders_doubt");
+_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 304, "offset of pt_executor_stats.baskets_sent");
+_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 312, "offset of pt_executor_stats.baskets_complete");
+_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 320, "offset of pt_executor_stats.baskets_partial");
+_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 328, "offset of pt_executor_stats.baskets_missed");
+_Static_assert(offsetof(pt_executor_stats, partial_killed) == 336, "offset of pt_executor_stats.partial_killed");
+_Static_assert(offsetof(pt_executor_stats, partial_refused) == 344, "offset of pt_executor_stats.partial_refused");
+_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 352, "offset of pt_executor_stats.partial_doubt");
+_Static_assert(offsetof(pt_executor_stats, partial_restart) == 360, "offset of pt_executor_stats.partial_restart");
+_Static_assert(offsetof(pt_executor_stats, partial_voided) == 368, "offset of pt_executor_stats.partial_voided");
+_Static_assert(offsetof(pt_executor_stats, repairs_sent) == 376, "offset of pt_executor_stats.repairs_sent");
+_Static_assert(offsetof(pt_executor_stats, repairs_completed) == 384, "offset of pt_executor_stats.repairs_completed");
+_Static_assert(offsetof(pt_executor_stats, repairs_unwound) == 392, "offset of pt_executor_stats.repairs_unwound");
+_Static_assert(offsetof(pt_executor_stats, repairs_held) == 400, "offset of pt_executor_stats.repairs_held");
+_Static_assert(offsetof(pt_executor_stats, nonces_missing) == 408, "offset of pt_executor_stats.nonces_missing");
+_Static_assert(offsetof(pt_executor_stats, posts) == 416, "offset of pt_executor_stats.posts");
+_Static_assert(offsetof(pt_executor_stats, post_errors) == 424, "offset of pt_executor_stats.post_errors");
+_Static_assert(offsetof(pt_executor_stats, reconnects) == 432, "offset of pt_executor_stats.reconnects");
+_Static_assert(offsetof(pt_executor_stats, fills_seen) == 440, "offset of pt_executor_stats.fills_seen");
+_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 448, "offset of pt_executor_stats.fills_duplicate");
+_Static_assert(offsetof(pt_executor_stats, trades_failed) == 456, "offset of pt_executor_stats.trades_failed");
+_Static_assert(offsetof(pt_executor_stats, recoveries) == 464, "offset of pt_executor_stats.recoveries");
+_Static_assert(offsetof(pt_executor_stats, reports_waited) == 472, "offset of pt_executor_stats.reports_waited");
+
+typedef struct {
+    uint64_t requests_seen;
+    uint64_t cancels_sent;
+    uint64_t cancels_done;
+    uint64_t cancels_declined;
+    uint64_t cancels_unanswered;
+    uint64_t sweeps;
+    uint64_t stand_stills;
+    uint64_t credentials_read;
+    uint64_t beats_sent;
+    uint64_t beats_accepted;
+    uint8_t padding_[48];
+} pt_killer_stats;
+_Static_assert(sizeof(pt_killer_stats) == 128, "size of pt_killer_stats");
+_Static_assert(offsetof(pt_killer_stats, requests_seen) == 0, "offset of pt_killer_stats.requests_seen");
+_Static_assert(offsetof(pt_killer_stats, cancels_sent) == 8, "offset of pt_killer_stats.cancels_sent");
+_Static_assert(offsetof(pt_killer_stats, cancels_done) == 16, "offset of pt_killer_stats.cancels_done");
+_Static_assert(offsetof(pt_killer_stats, cancels_declined) == 24, "offset of pt_killer_stats.cancels_declined");
+_Static_assert(offsetof(pt_killer_stats, cancels_unanswered) == 32, "offset of pt_killer_stats.cancels_unanswered");
+_Static_assert(offsetof(pt_killer_stats, sweeps) == 40, "offset of pt_killer_stats.sweeps");
+_Static_assert(offsetof(pt_killer_stats, stand_stills) == 48, "offset of pt_killer_stats.stand_stills");
+_Static_assert(offsetof(pt_killer_stats, credentials_read) == 56, "offset of pt_killer_stats.credentials_read");
+_Static_assert(offsetof(pt_killer_stats, beats_sent) == 64, "offset of pt_killer_stats.beats_sent");
+_Static_assert(offsetof(pt_killer_stats, beats_accepted) == 72, "offset of pt_killer_stats.beats_accepted");
 
 typedef struct {
     uint64_t discoveries;

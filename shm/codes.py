@@ -16,14 +16,24 @@ class Role(IntEnum):
     EXECUTOR = 4
     KILLER = 5
     """Sets the latch that stops all trading, and cancels; holds no key that could sign an order."""
+    OPERATOR = 6
+    """Somebody at a command line who asks desk or supervisor for something."""
 
     @property
     def label(self) -> str:
         """Lower-case name, as used in file and section names."""
         return self.name.lower()
 
+    @property
+    def module(self) -> str:
+        """What `python -m` runs for it."""
+        return "executor.killer" if self is Role.KILLER else self.label
+
 
 STAGES = (Role.INGEST, Role.ENGINE, Role.EXECUTOR)
+"""The way of an order, from frame to fill."""
+SUPERVISED = (*STAGES, Role.KILLER)
+"""Whom a supervisor starts, watches and brings back. The killer is stopped last."""
 ROLE_ROWS = 8
 
 
@@ -220,6 +230,8 @@ class Refusal(IntEnum):
     """Too close to the market's end, or to a restart of the venue."""
     SELF_CROSS = 30
     """It could match an order of our own."""
+    OFF = 31
+    """It would have been sent, if execution were not off."""
 
 
 class PartialReason(IntEnum):

@@ -77,7 +77,9 @@ MARKETS_MAX = 1024
 """Rows of the markets, books and positions tables."""
 
 DIRTY_WORDS = MARKETS_MAX // 64
-SETTINGS_BYTES = 8168
+SETTINGS_BYTES = 8192
+ORIGIN_BYTES = 8136
+OUTCOME_BYTES = 968
 HISTOGRAM_BUCKETS = 1024
 
 
@@ -124,6 +126,8 @@ class RoleRow(NamedTuple):
     loops: U64
     state: U64
     adopted_generation: U64
+    adopted_settings: U64
+    """Version of the settings that it works with."""
 
 
 class Switches(NamedTuple):
@@ -131,6 +135,39 @@ class Switches(NamedTuple):
 
     trading_enabled: U64
     """1 while new baskets may be sent."""
+    engine_mode: U64
+    """Which engine decides (`EngineMode`); 0: the one of the settings."""
+    execution: U64
+    """What becomes of a signal (`Execution`); 0: what the settings say."""
+    choices: U64
+    """How often `engine_mode` was set: a choice ends the fall-back that came before it."""
+    wish_seen: U64
+    """Number of the last wish that was heard."""
+    wish_answer: U64
+
+
+class Wish(NamedTuple):
+    """What somebody at a command line asks of desk or supervisor. Nobody else may write it."""
+
+    number: U64
+    """The operator's epoch: each wish has its own."""
+    kind: U64
+    engine_mode: U64
+    """One more than the wanted `EngineMode`; 0: leave it."""
+    execution: U64
+    """One more than the wanted `Execution`; 0: leave it."""
+    wished_ns: U64
+
+
+class Supervision(NamedTuple):
+    """What the supervisor has decided about the stages. Written by it only."""
+
+    fallback: U64
+    """Not 0: the engine runs in Python, as long as `Switches.choices` is one less than this."""
+    fallbacks: U64
+    fallback_deaths: U64
+    """How often the engine had died within a minute."""
+    fallback_wall_ns: U64
 
 
 class KillLatch(NamedTuple):
@@ -150,13 +187,36 @@ class KillLatch(NamedTuple):
 
 
 class SettingsBlob(NamedTuple):
-    """The validated settings as JSON, written once by whoever starts the system."""
+    """The validated settings as JSON, replaced as a whole by the supervisor."""
 
     generation: U64
+    """Version: grows by one with each publication."""
+    published_wall_ns: U64
+    asked: U64
+    """Number of the wish that this answers; 0 if it was not asked for."""
     length: U64
+    origin_length: U64
     checksum: U64
-    """CRC-32 of the text: a limit that changed by itself must not become a limit."""
+    """CRC-32 of both texts: a limit that changed by itself must not become a limit."""
+    origin_checksum: U64
     text: Annotated[bytes, Octets(SETTINGS_BYTES, text=True)]
+    origin: Annotated[bytes, Octets(ORIGIN_BYTES, text=True)]
+    """Which file and which variables they are from, as JSON."""
+
+
+class Reloading(NamedTuple):
+    """What became of the last attempt to take over changed settings."""
+
+    attempts: U64
+    asked: U64
+    """Number of the wish that this answers; 0 if the file itself was the reason."""
+    result: U64
+    generation: U64
+    """Version of the settings in force afterwards."""
+    tried_wall_ns: U64
+    length: U64
+    text: Annotated[bytes, Octets(OUTCOME_BYTES, text=True)]
+    """The keys that changed, or why nothing was changed."""
 
 
 # --- markets ----------------------------------------------------------------------------------
@@ -307,6 +367,38 @@ class Signal(NamedTuple):
     leg_price_e4: LegPrices
     leg_size_e6: LegSizes
     leg_version: LegVersions
+
+
+class ShadowRow(NamedTuple):
+    """A basket on which the two engines did not agree: `native_*` was sent, `python_*` was not."""
+
+    number: U64
+    """1 for the first; 0 means the row is free."""
+    basket: U64
+    generation: U64
+    kind: U32
+    market: U32
+    """Row of the market whose change was looked at."""
+    differs: U64
+    """Bits of `Differs`."""
+    seen_wall_ns: U64
+    native_signal: U64
+    """0: it made none."""
+    python_signal: U64
+    native_legs: U32
+    python_legs: U32
+    native_size_e6: I64
+    python_size_e6: I64
+    native_net_e8: I64
+    python_net_e8: I64
+    native_profit_usd_e6: I64
+    python_profit_usd_e6: I64
+    native_leg_market: LegMarkets
+    python_leg_market: LegMarkets
+    native_leg_price_e4: LegPrices
+    python_leg_price_e4: LegPrices
+    native_leg_outcome: LegBytes
+    python_leg_outcome: LegBytes
 
 
 class Report(NamedTuple):
@@ -478,6 +570,35 @@ class EngineStats(NamedTuple):
     baskets: U64
     baskets_unproven: U64
     generations: U64
+    mode: U64
+    """Which engine decides now (`EngineMode`)."""
+    mode_changes: U64
+    shadow_updates: U64
+    """Updates and reports that both engines were given."""
+    shadow_native: U64
+    """Signals of the engine that decides, while both ran."""
+    shadow_python: U64
+    """Signals that the other one would have sent."""
+    shadow_missing: U64
+    """Of the native ones, without a counterpart."""
+    shadow_extra: U64
+    shadow_profit: U64
+    """Pairs that differ in profit,"""
+    shadow_size: U64
+    shadow_legs: U64
+    """in markets, outcomes, limits,"""
+    shadow_edge: U64
+    shadow_verdicts: U64
+    """Decisions against a signal that differ in the reason."""
+    shadow_profit_alerts: U64
+    """Pairs whose profits are more than a tenth of a cent apart."""
+    shadow_count_alerts: U64
+    """How often the numbers of signals came to be more than 5 % apart."""
+    shadow_worst_usd_e6: U64
+    shadow_resets: U64
+    """How often, after a difference, the other engine was given the state of the native one."""
+    shadow_skipped: U64
+    """Updates that were not compared because of that."""
 
 
 class ExecutorStats(NamedTuple):
@@ -514,6 +635,7 @@ class ExecutorStats(NamedTuple):
     refused_clock: U64
     refused_fence: U64
     refused_self_cross: U64
+    refused_off: U64
     orders_sent: U64
     orders_accepted: U64
     orders_refused: U64
@@ -543,6 +665,25 @@ class ExecutorStats(NamedTuple):
     trades_failed: U64
     recoveries: U64
     reports_waited: U64
+
+
+class KillerStats(NamedTuple):
+    """Counters of the killer."""
+
+    requests_seen: U64
+    cancels_sent: U64
+    cancels_done: U64
+    """Acknowledged by the venue, with nothing left standing."""
+    cancels_declined: U64
+    """Answered, and not cancelled."""
+    cancels_unanswered: U64
+    sweeps: U64
+    """Cancels after a kill had been acknowledged, for orders that arrive late."""
+    stand_stills: U64
+    """How often the executor stood still, or died, with orders that might rest."""
+    credentials_read: U64
+    beats_sent: U64
+    beats_accepted: U64
 
 
 class DeskStats(NamedTuple):
@@ -726,13 +867,17 @@ DIRTY_BITS = Record(DirtyBits)
 ROLE_ROW = Record(RoleRow)
 SWITCHES = Record(Switches)
 KILL_LATCH = Record(KillLatch)
+WISH = Record(Wish)
+SUPERVISION = Record(Supervision)
 SETTINGS_BLOB = Record(SettingsBlob)
+RELOADING = Record(Reloading)
 GENERATION = Record(Generation)
 MARKET = Record(Market)
 BOOK = Record(Book)
 UPDATE = Record(Update, head=COMMIT_BYTES)
 BASKET_ROW = Record(BasketRow)
 SIGNAL = Record(Signal, head=COMMIT_BYTES)
+SHADOW_ROW = Record(ShadowRow)
 REPORT = Record(Report, head=COMMIT_BYTES)
 FLIGHT = Record(Flight)
 POSITION = Record(Position)
@@ -741,6 +886,7 @@ STAGE_STATS = Record(StageStats)
 INGEST_STATS = Record(IngestStats)
 ENGINE_STATS = Record(EngineStats)
 EXECUTOR_STATS = Record(ExecutorStats)
+KILLER_STATS = Record(KillerStats)
 DESK_STATS = Record(DeskStats)
 HISTOGRAM = Record(Histogram)
 
@@ -749,7 +895,10 @@ RECORDS: tuple[Record[Any], ...] = (
     ROLE_ROW,
     SWITCHES,
     KILL_LATCH,
+    WISH,
+    SUPERVISION,
     SETTINGS_BLOB,
+    RELOADING,
     GENERATION,
     MARKET,
     BOOK,
@@ -757,6 +906,7 @@ RECORDS: tuple[Record[Any], ...] = (
     DIRTY_BITS,
     BASKET_ROW,
     SIGNAL,
+    SHADOW_ROW,
     REPORT,
     FLIGHT,
     POSITION,
@@ -765,6 +915,7 @@ RECORDS: tuple[Record[Any], ...] = (
     INGEST_STATS,
     ENGINE_STATS,
     EXECUTOR_STATS,
+    KILLER_STATS,
     DESK_STATS,
     HISTOGRAM,
 )

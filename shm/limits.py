@@ -120,12 +120,12 @@ SIM_PRESET: dict[str, dict[str, int]] = {
         "max_drawdown_bps": 10_000,
     },
 }
-"""What stands in for defaults where money is simulated (`venue = "sim"`, `mode = "paper"`)."""
+"""What stands in for defaults where money is simulated: `venue = "sim"`, execution not live."""
 
 
 def with_preset(tree: dict[str, Any]) -> dict[str, Any]:
     """The tree with the preset below it, where that applies."""
-    if tree.get("venue", "sim") != "sim" or tree.get("mode", "paper") != "paper":
+    if tree.get("venue", "sim") != "sim" or tree.get("execution", "paper") == "live":
         return tree
     below: dict[str, Any] = {
         name: {**preset, **given}

@@ -32,6 +32,8 @@ def dedicated_cores(allowed: Sequence[int], siblings: Mapping[int, frozenset[int
 
 def core_of(role: Role, wanted: Sequence[int], allowed: Sequence[int]) -> int | None:
     """Core of a hot stage by the settings, or by choice where they leave it open; None: any."""
+    if role not in STAGES:
+        return None
     place = STAGES.index(role)
     if not wanted:
         chosen = dedicated_cores(allowed, thread_siblings(allowed))

@@ -90,6 +90,14 @@ def _about(system: SystemReading) -> str:
         words.append(f"{system.venue} venue")
     if system.trading is not None:
         words.append("trading on" if system.trading else "trading off")
+    if system.execution:
+        words.append(f"execution {system.execution}")
+    if system.fallen_back:
+        words.append("engine FALLEN BACK to python")
+    elif system.engine:
+        words.append(f"engine {system.engine}")
+    if system.settings_version:
+        words.append(f"settings {system.settings_version}")
     return ", ".join(words)
 
 
@@ -110,16 +118,18 @@ def age(milliseconds: float | None) -> str:
 
 
 def role_cells(label: str, role: RoleReading) -> tuple[str, ...]:
-    """One role as cells: role, alive, doing, epoch, pid, heartbeat, generation."""
+    """One role as cells; see `ROLE_COLUMNS`."""
     alive = {True: "yes", False: "no", None: "unknown"}[role.alive]
     return (
         label, alive, role.doing, str(role.epoch), str(role.pid),
         age(role.heartbeat_age_ms) if role.loops else "-",
-        str(role.adopted_generation),
+        str(role.adopted_generation), str(role.adopted_settings),
     )  # fmt: skip
 
 
-ROLE_COLUMNS = ("role", "alive", "doing", "epoch", "pid", "heartbeat", "generation")
+ROLE_COLUMNS = (
+    "role", "alive", "doing", "epoch", "pid", "heartbeat", "generation", "settings",
+)  # fmt: skip
 RING_COLUMNS = (
     "ring", "fill", "a second", "lag", "max lag", "overflow", "if full", "written", "read",
 )  # fmt: skip

@@ -6,6 +6,8 @@ is damaged in `trouble`, and the rest is shown.
 """
 
 import time
+from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -26,6 +28,7 @@ from shm.inspector import (
     rows,
     wall_time,
 )
+from shm.modes import EngineMode, Execution
 from shm.process import boot_id
 from shm.schemas import RecordSchema, SectionSchema
 from shm.segment import SHM_ROOT, SegmentFile, list_files
@@ -53,8 +56,15 @@ class SystemReading(msgspec.Struct):
     created_wall_ns: int
     uptime_s: float
     mode: str | None = None
+    """Whose money: paper or live."""
     venue: str | None = None
     trading: bool | None = None
+    execution: str | None = None
+    """What the operator's switch says in place of the settings."""
+    engine: str | None = None
+    fallen_back: bool = False
+    """The supervisor has started the engine in Python, because the native one kept crashing."""
+    settings_version: int | None = None
 
 
 class RoleReading(msgspec.Struct):
@@ -67,6 +77,7 @@ class RoleReading(msgspec.Struct):
     doing: str
     heartbeat_age_ms: float | None
     adopted_generation: int
+    adopted_settings: int
     loops: int
     start_ticks: int
 
@@ -189,12 +200,29 @@ def _system(view: View) -> SystemReading:
     switches = _first_row(view, "switches")
     if _section(view, "switches") is not None:
         reading.trading = switches.get("trading_enabled") == 1
-    settings = _settings(_first_row(view, "settings"))
-    for key in ("mode", "venue"):
-        value = settings.get(key)
-        if isinstance(value, str) and value.isprintable():
-            setattr(reading, key, value)
+    published = _first_row(view, "settings")
+    reading.settings_version = published.get("generation")
+    settings = _settings(published)
+    venue, execution = settings.get("venue"), settings.get("execution", settings.get("mode"))
+    if isinstance(venue, str) and venue.isprintable():
+        reading.venue = venue
+    if isinstance(execution, str):
+        reading.mode = "live" if execution == "live" else "paper"
+    _add_modes(reading, switches, _first_row(view, "supervision"))
     return reading
+
+
+def _add_modes(reading: SystemReading, switches: Row, supervision: Row) -> None:
+    """What operator and supervisor have chosen instead of what the settings say."""
+    reading.execution = _word_for(Execution, switches.get("execution", 0))
+    reading.engine = _word_for(EngineMode, switches.get("engine_mode", 0))
+    choices, fallback = switches.get("choices", 0), supervision.get("fallback", 0)
+    reading.fallen_back = fallback != 0 and fallback == choices + 1
+
+
+def _word_for(codes: type[IntEnum], number: Any) -> str | None:
+    """A code's name; None for "nothing", and for what a later version may mean."""
+    return codes(number).name.lower() if number and number in set(codes) else None
 
 
 def _settings(row: Row) -> Row:
@@ -244,6 +272,7 @@ def _roles(view: View, section: SectionSchema, seen: Look) -> dict[str, RoleRead
             doing=state_name(words.get("state", 0)),
             heartbeat_age_ms=_age_ms(heartbeat_ns, seen.at_ns),
             adopted_generation=words.get("adopted_generation", 0),
+            adopted_settings=words.get("adopted_settings", 0),
             loops=words.get("loops", 0),
             start_ticks=words.get("start_ticks", 0),
         )
@@ -279,7 +308,8 @@ def _ring(view: View, section: SectionSchema) -> RingReading:
 
 def stamp_of(record: RecordSchema) -> str | None:
     """The first field that holds a moment of the monotonic clock."""
-    return next((f.name for f in record.fields if f.is_word and f.name.endswith("_ns")), None)
+    names = (field.name for field in record.fields if field.is_word)
+    return next((n for n in names if n.endswith("_ns") and not n.endswith("_wall_ns")), None)
 
 
 def _table(view: View, section: SectionSchema, now_ns: int) -> TableReading:

@@ -106,8 +106,8 @@ class RoleTable:
         return self.words.load(role * _WORDS + _AT["epoch"])
 
 
-class RoleHolder:
-    """This process's hold on a role: its row, its epoch, its fence. Needs the role's lock."""
+class RoleDeputy:
+    """Acts for whoever holds a role now: fills its row, is fenced with it."""
 
     def __init__(self, control: Segment, role: Role) -> None:
         self.role = role
@@ -115,11 +115,11 @@ class RoleHolder:
         self._first = role * _WORDS
         self._loops = 0
         row = _ROLES.offset + role * ROLE_ROW.size
-        pid = os.getpid()
-        self.epoch = take_role(
-            control.view, row, (pid, start_ticks(pid)), time.monotonic_ns(), StageState.STARTING
-        )
+        self.epoch = self._begin(control, row)
         self.fence = Fence(control.view, row + ROLE_ROW.offset_of["epoch"], self.epoch)
+
+    def _begin(self, _control: Segment, _row: int) -> int:
+        return self._words.load(self._first + _AT["epoch"])
 
     def _set(self, field: str, value: int) -> None:
         self._words.store(self._first + _AT[field], value)
@@ -132,11 +132,27 @@ class RoleHolder:
         """Say which market generation this process works on."""
         self._set("adopted_generation", generation)
 
+    def adopt_settings(self, version: int) -> None:
+        """Say which version of the settings this process works with."""
+        self._set("adopted_settings", version)
+
     def beat(self, now_ns: int) -> None:
         """Stamp the heartbeat; called from the loop that does the work, nowhere else."""
         self._loops += 1
         self._set("heartbeat_ns", now_ns)
         self._set("loops", self._loops)
+
+
+class RoleHolder(RoleDeputy):
+    """This process's hold on a role: its row, its epoch, its fence. Needs the role's lock."""
+
+    def _begin(self, control: Segment, row: int) -> int:
+        pid = os.getpid()
+        epoch = take_role(
+            control.view, row, (pid, start_ticks(pid)), time.monotonic_ns(), StageState.STARTING
+        )
+        self.adopt_settings(0)
+        return epoch
 
 
 @dataclass(frozen=True)
@@ -150,13 +166,18 @@ class Health:
 
     @property
     def hung(self) -> bool:
-        """Alive, but its loop has not come round for `HEARTBEAT_LIMIT_NS`."""
-        return self.alive and self.heartbeat_age_ns > HEARTBEAT_LIMIT_NS
+        """Alive, but its loop has not come round for too long."""
+        starting = self.row.state == StageState.STARTING
+        return self.alive and self.heartbeat_age_ns > (
+            START_GRACE_NS if starting else HEARTBEAT_LIMIT_NS
+        )
 
 
 HEARTBEAT_PERIOD_NS = 50_000_000
 HEARTBEAT_LIMIT_NS = 1_500_000_000
 """A stage that has not come round its loop for this long is killed and started again."""
+START_GRACE_NS = 10_000_000_000
+"""The same for one that prepares its work and has no loop yet."""
 
 
 def health(table: RoleTable, instance: str, role: Role, now_ns: int) -> Health:

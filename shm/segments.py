@@ -159,13 +159,15 @@ SIGNALS_CAPACITY = 64
 REPORTS_CAPACITY = 1024
 BASKETS_MAX = 5120
 FLIGHTS_MAX = 256
+SHADOW_ROWS = 64
 STAGE_HISTOGRAMS = 8
 
-_EVERYONE = (Role.SUPERVISOR, Role.DESK, *STAGES, Role.KILLER)
+_EVERYONE = (Role.SUPERVISOR, Role.DESK, *STAGES, Role.KILLER, Role.OPERATOR)
 _STATS_RECORD: dict[Role, Record[Any]] = {
     Role.INGEST: layout.INGEST_STATS,
     Role.ENGINE: layout.ENGINE_STATS,
     Role.EXECUTOR: layout.EXECUTOR_STATS,
+    Role.KILLER: layout.KILLER_STATS,
     Role.DESK: layout.DESK_STATS,
 }
 
@@ -227,7 +229,19 @@ SEGMENTS: dict[str, SegmentPlan] = {
                     (Role.KILLER,),
                     _EVERYONE,
                 ),
+                _table("wish", layout.WISH, 1, Role.OPERATOR, (Role.SUPERVISOR, Role.DESK)),
+                Section(
+                    "supervision",
+                    Kind.PLAIN,
+                    ((layout.SUPERVISION, 1),),
+                    1,
+                    (Role.SUPERVISOR,),
+                    _EVERYONE,
+                ),
                 _table("settings", layout.SETTINGS_BLOB, 1, Role.SUPERVISOR, _EVERYONE),
+                _table(
+                    "reloading", layout.RELOADING, 1, Role.SUPERVISOR, (Role.DESK, Role.OPERATOR)
+                ),
             ),
         ),
         SegmentPlan(
@@ -281,6 +295,11 @@ SEGMENTS: dict[str, SegmentPlan] = {
             "signals",
             "baskets to buy, from engine to executor",
             (_ring("signals", layout.SIGNAL, SIGNALS_CAPACITY, Role.ENGINE, Role.EXECUTOR),),
+        ),
+        SegmentPlan(
+            "shadow",
+            "on which baskets the two engines did not agree",
+            (_table("shadow", layout.SHADOW_ROW, SHADOW_ROWS, Role.ENGINE, (Role.DESK,)),),
         ),
         SegmentPlan(
             "reports",

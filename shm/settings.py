@@ -5,25 +5,20 @@ publishes the result in shared memory; the stages take it from there, so that al
 Secrets are never settings: `wallet.key_file` is a path.
 
 `POLYTRIO__ENGINE__COOLDOWN_MS=500` in the environment overrides `cooldown_ms` in `[engine]`.
-Every key is listed with its default in deploy/polytrio.toml (a test compares).
+Every key is listed with its default in deploy/polytrio.toml (a test compares). How they are read
+stands in shm/sources.py, which of them may change while the system runs in shm/reloadable.py.
 """
 
-import difflib
-import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from shm.errors import ConfigError, LiveRefused
-from shm.limits import JournalSettings, RiskSettings, with_preset
+from shm.errors import LiveRefused
+from shm.limits import JournalSettings, RiskSettings
 from shm.ranges import Coin, Count, Millis, Name, Port, Seconds, Section, UsdE6
-
-ENV_PREFIX = "POLYTRIO__"
-DEFAULT_FILE = Path("polytrio.toml")
 
 
 class VenueSettings(Section, frozen=True):
@@ -69,6 +64,8 @@ class DeskSettings(Section, frozen=True):
 class IngestSettings(Section, frozen=True):
     """The market feed."""
 
+    socket: Literal["picows", "websockets"] = "picows"
+    """Which library carries the market channel: the fast one, or the well-known one."""
     tokens_per_socket: Annotated[int, Meta(ge=1, le=500)] = 200
     ping_every_s: Seconds = 10
     silence_limit_s: Seconds = 30
@@ -85,7 +82,9 @@ class IngestSettings(Section, frozen=True):
 class EngineSettings(Section, frozen=True):
     """What is worth a signal."""
 
-    kernel: Literal["auto", "native", "python"] = "auto"
+    mode: Literal["auto", "native", "python", "shadow"] = "auto"
+    """Which engine decides. auto: the native one where it is built. shadow: the native one, and the
+    Python one is given the same and compared."""
     min_net_edge_e8: Annotated[int, Meta(ge=1, le=10**8)] = 100_000
     """Least edge of one unit after fees, in units of $0.00000001 (100000 is a tenth of a cent)."""
     min_profit_usd_e6: UsdE6 = 20_000
@@ -153,6 +152,15 @@ class SigningSettings(Section, frozen=True):
     """Prepared nonces that are kept ready."""
 
 
+class KillerSettings(Section, frozen=True):
+    """The process behind the kill switch."""
+
+    venue_heartbeat: bool = False
+    """Let the venue cancel by itself what rests, when it hears nothing of us for 10 to 15 s. Every
+    order of the same API key goes then, a person's own, too; and baskets are fill-or-kill, so that
+    nothing of ours ever rests."""
+
+
 class StageSettings(Section, frozen=True):
     """How the processes run."""
 
@@ -164,13 +172,16 @@ class StageSettings(Section, frozen=True):
     """Event loop of ingest and executor; auto: uvloop where it is installed."""
     restarts_per_minute: Annotated[int, Meta(ge=1, le=600)] = 20
     """A stage that crashes more often is left down."""
+    fallback_after: Annotated[int, Meta(ge=1, le=600)] = 5
+    """A native engine that crashes more often within a minute is started in Python."""
 
 
 class Settings(Section, frozen=True):
     """The whole tree; top-level keys first, then one table per folder."""
 
     instance: Name = "main"
-    mode: Literal["paper", "live"] = "paper"
+    execution: Literal["paper", "live", "off"] = "paper"
+    """off: everything runs, on paper, and no order is sent."""
     venue: Literal["sim", "polymarket"] = "sim"
     venues: VenueSettings = VenueSettings()
     sim: SimSettings = SimSettings()
@@ -182,14 +193,20 @@ class Settings(Section, frozen=True):
     signing: SigningSettings = SigningSettings()
     risk: RiskSettings = RiskSettings()
     journal: JournalSettings = JournalSettings()
+    killer: KillerSettings = KillerSettings()
     stages: StageSettings = StageSettings()
+
+    @property
+    def mode(self) -> Literal["paper", "live"]:
+        """Whose money it is about: without execution it is nobody's, and the paper wallet's."""
+        return "live" if self.execution == "live" else "paper"
 
     def require_supported(self) -> None:
         """Refuse what this version cannot do safely: real money, and the real venue."""
-        if self.mode == "live":
+        if self.execution == "live":
             raise LiveRefused(
-                'mode = "live": this version does not trade real money, because the journal and '
-                'the risk limits that it needs are not built yet; set mode = "paper"'
+                'execution = "live": this version does not trade real money, because the journal '
+                'and the risk limits that it needs are not built yet; set execution = "paper"'
             )
         if self.venue != "sim":
             raise LiveRefused(
@@ -208,6 +225,13 @@ class Settings(Section, frozen=True):
             user_ws_url=given.user_ws_url or f"{ws}/ws/user",
         )
         return msgspec.structs.replace(self, venues=venues)
+
+    def anchored(self) -> "Settings":
+        """The same with absolute paths: who reads them may run in another folder."""
+        desk = msgspec.structs.replace(self.desk, var_dir=str(Path(self.desk.var_dir).absolute()))
+        key_file = self.wallet.key_file and str(Path(self.wallet.key_file).absolute())
+        wallet = msgspec.structs.replace(self.wallet, key_file=key_file)
+        return msgspec.structs.replace(self, desk=desk, wallet=wallet)
 
     def sim_options(self) -> list[str]:
         """Command-line options that start the simulated exchange as these settings want it."""
@@ -235,60 +259,10 @@ class Settings(Section, frozen=True):
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the file (or polytrio.toml here, or nothing) and the environment; `ConfigError` if bad.
+    """The settings of a file (or polytrio.toml here, or none) and the environment.
 
-    On the simulated exchange `SIM_PRESET` takes the place of some defaults.
-    A path that was asked for must exist; the default file may be absent.
+    `ConfigError` if they are bad; see shm/sources.py.
     """
-    tree = _read_file(path)
-    for name, value in sorted((environment or os.environ).items()):
-        if name.startswith(ENV_PREFIX):
-            _override(tree, name, value)
-    try:
-        return msgspec.convert(with_preset(tree), Settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), path)) from None
+    from shm.sources import read  # noqa: PLC0415  # which makes what is described here
 
-
-def _read_file(path: Path | None) -> dict[str, Any]:
-    chosen = path or DEFAULT_FILE
-    try:
-        return tomllib.loads(chosen.read_text("utf-8"))
-    except FileNotFoundError:
-        if path is None:
-            return {}
-        raise ConfigError(f"no settings file {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{chosen} is not valid TOML: {error}") from None
-
-
-def _override(tree: dict[str, Any], name: str, value: str) -> None:
-    keys = name.removeprefix(ENV_PREFIX).lower().split("__")
-    table = tree
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"environment variable {name}: {key!r} is not a table")
-    try:
-        table[keys[-1]] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[keys[-1]] = value  # a bare word is a string
-
-
-def _explain(message: str, path: Path | None) -> str:
-    """Msgspec's message with the file in front and the allowed keys behind."""
-    where = f"{path or DEFAULT_FILE} and environment"
-    if "unknown field" not in message:
-        return f"settings ({where}): {message}"
-    wrong = message.split("`")[1]
-    section: Any = Settings
-    if " - at `$." in message:
-        section = _section_of(message.rsplit("`$.", 1)[1].rstrip("`"))
-    allowed = [field.name for field in msgspec.structs.fields(section)]
-    close = difflib.get_close_matches(wrong, allowed, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"settings ({where}): {message}; {hint}allowed: {', '.join(allowed)}"
-
-
-def _section_of(name: str) -> Any:
-    return next(f.type for f in msgspec.structs.fields(Settings) if f.name == name)
+    return read(path, environment).settings

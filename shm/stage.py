@@ -3,7 +3,7 @@
 Start and restart are the same path: take the role's lock, raise the epoch, attach, read the
 settings from shared memory, work. A stage is either a `Poller` (engine: a loop of its own) or a
 coroutine (ingest and executor: they own sockets). Both are stopped by SIGTERM, and both stamp their
-heartbeat from the loop that does the work.
+heartbeat from the loop that does the work. SIGUSR2 to any stage stops all trading (shm/kill.py).
 
 Known errors end the process with one line and the exit code of shm/errors.py; anything else is a
 defect and ends it with a traceback and code 1, which a supervisor answers with a restart.
@@ -23,9 +23,10 @@ from typing import Any, Protocol
 
 from shm import backend, layout
 from shm.codes import Role, StageState
-from shm.control import SwitchBoard, read_settings
+from shm.control import Published, SettingsReader, SwitchBoard
 from shm.errors import ConfigError, PolytrioError, SegmentMissing
 from shm.fabric import Fabric
+from shm.kill import Kill
 from shm.placement import pin
 from shm.process import resident_bytes
 from shm.roles import HEARTBEAT_PERIOD_NS, RoleHolder, RoleLock
@@ -35,6 +36,7 @@ SLOW_CHECK_NS = 1_000_000_000
 """How often a stage measures itself and looks whether its world is still the same."""
 
 ATTACH_PATIENCE_S = 10.0
+KILL_SIGNAL = signal.SIGUSR2
 SPINS = 2_000
 SPINS_DEDICATED = 200_000
 """About a millisecond: a spinning stage still returns to its loop this often."""
@@ -55,11 +57,16 @@ class Poller(Protocol):
 class Stage:
     """What a stage holds while it runs: its role, its world, its clockwork."""
 
-    def __init__(self, instance: str, role: Role) -> None:
+    def __init__(self, instance: str, role: Role, password_fd: int | None = None) -> None:
         self.role = role
+        self.password_fd = password_fd
+        """Where the parent has left the wallet's password to be read once; executor only."""
         self.log = logging.getLogger(role.label)
         self.fabric = Fabric(instance, role)
-        self.settings: Settings = _find_system(self.fabric)
+        found = _find_system(self.fabric)
+        self.settings: Settings = found.settings
+        """As published last; what a stage works with is what it has taken over."""
+        self.settings_version = found.version
         self.core = pin(role, self.settings.stages.cores)
         self.fabric.touch = True  # the core is fixed: memory is touched here and now, not later
         self._lock = RoleLock(instance, role)
@@ -67,7 +74,11 @@ class Stage:
         self.fabric.require_named()  # what we found before we held the lock may be gone
         self.holder = RoleHolder(self.fabric.segment("control", writable=True), role)
         self.fabric.fence = self.holder.fence
+        self.holder.adopt_settings(self.settings_version)
+        self._published = SettingsReader(self.fabric)
+        self._taken_version = self.settings_version
         self.switches = SwitchBoard(self.fabric)
+        self.kill = Kill(self.fabric, self.settings.var_path)
         self._stats = self.fabric.counters(
             f"stats-{role.label}.stage", layout.STAGE_STATS, write=True
         )
@@ -107,9 +118,34 @@ class Stage:
         self._beat_ns = now_ns
         self.holder.fence.check()
         self.holder.beat(now_ns)
+        if self._published.changed():
+            self._look_at_settings()
         if now_ns - self._slow_ns >= SLOW_CHECK_NS:
             self._slow_ns = now_ns
             self._look_around()
+
+    def _look_at_settings(self) -> None:
+        published = self._published.read()
+        if published is not None and published.version != self.settings_version:
+            self.settings = published.settings
+            self.settings_version = published.version
+
+    def take_settings(self) -> Settings | None:
+        """The settings, if they have changed since they were taken last.
+
+        Whoever takes them works with them from now on: that is shown.
+        """
+        if self._taken_version == self.settings_version:
+            return None
+        self._taken_version = self.settings_version
+        self.holder.adopt_settings(self.settings_version)
+        self.log.info("settings %d", self.settings_version)
+        return self.settings
+
+    @property
+    def sending(self) -> bool:
+        """Whether orders may leave."""
+        return self.switches.sending(self.settings)
 
     def _look_around(self) -> None:
         self._stats.set("rss_bytes", resident_bytes())
@@ -172,7 +208,7 @@ def _collections() -> int:
     return sum(generation["collections"] for generation in gc.get_stats())
 
 
-def _find_system(fabric: Fabric) -> Settings:
+def _find_system(fabric: Fabric) -> Published:
     """Wait a while for the segments: a stage may be started a moment before they are made.
 
     The settings are written last, so that whoever sees them finds all segments.
@@ -180,13 +216,13 @@ def _find_system(fabric: Fabric) -> Settings:
     deadline = time.monotonic() + ATTACH_PATIENCE_S
     while True:
         try:
-            settings = read_settings(fabric)
+            published = SettingsReader(fabric).read()
         except SegmentMissing:
             if time.monotonic() > deadline:
                 raise
         else:
-            if settings is not None:
-                return settings
+            if published is not None:
+                return published
             if time.monotonic() > deadline:
                 raise SegmentMissing("the segments were never finished: start the system again")
         time.sleep(0.05)
@@ -195,19 +231,24 @@ def _find_system(fabric: Fabric) -> Settings:
 def main(role: Role, body: Callable[[Stage], None]) -> None:
     """Entry point of `python -m <stage>`: parse, run `body`, turn its end into an exit code."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {role.label}",
+        prog=f"python -m {role.module}",
         description=f"The {role.label} stage. Started by `polytrio run` or supervisor.py.",
     )
     parser.add_argument("--instance", default="main", help="which system this belongs to")
+    if role is Role.EXECUTOR:
+        parser.add_argument("--password-fd", type=int, help="descriptor of the wallet's password")
     arguments = parser.parse_args()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})  # heard as soon as there is an ear
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     try:
         _require_asserts()
         backend.require_usable()
         backend.die_with_parent()
-        stage = Stage(arguments.instance, role)
+        stage = Stage(arguments.instance, role, getattr(arguments, "password_fd", None))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(stage))
+        signal.signal(KILL_SIGNAL, _presser(stage))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {KILL_SIGNAL})
         if not backend.NATIVE:
             stage.log.warning(backend.notice())
         where = "any core" if stage.core is None else f"core {stage.core}"
@@ -224,6 +265,13 @@ def _stopper(stage: Stage) -> Callable[[int, FrameType | None], None]:
         stage.stop()
 
     return stop
+
+
+def _presser(stage: Stage) -> Callable[[int, FrameType | None], None]:
+    def press(_number: int, _frame: FrameType | None) -> None:
+        stage.kill.press(f"signal to {stage.role.label}")
+
+    return press
 
 
 def _require_asserts() -> None:

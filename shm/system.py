@@ -11,6 +11,7 @@ from shm.roles import RoleHolder, RoleLock
 from shm.segment import create, destroy, list_files
 from shm.segments import LAYOUT_ID, SEGMENTS
 from shm.settings import Settings
+from shm.sources import Loaded, Origin, derived
 
 
 def living_roles(instance: str) -> list[str]:
@@ -18,7 +19,7 @@ def living_roles(instance: str) -> list[str]:
     return [role.label for role in Role if RoleLock(instance, role).held_by_anyone()]
 
 
-def create_all(settings: Settings) -> Fabric:
+def create_all(settings: Settings, origin: Origin | None = None) -> Fabric:
     """Make fresh segments and publish the settings; the caller holds the supervisor's lock.
 
     What a dead system of this version left behind is replaced: positions are found at the venue,
@@ -26,7 +27,8 @@ def create_all(settings: Settings) -> Fabric:
     If the machine has no room for all of them, none is left: `SegmentNoRoom`.
     """
     instance = settings.instance
-    alive = [label for label in living_roles(instance) if label != Role.SUPERVISOR.label]
+    onlookers = {Role.SUPERVISOR.label, Role.OPERATOR.label}
+    alive = [label for label in living_roles(instance) if label not in onlookers]
     if alive:
         raise SegmentExists(
             f"{', '.join(alive)} of instance {instance!r} still runs without a supervisor: "
@@ -50,7 +52,8 @@ def create_all(settings: Settings) -> Fabric:
     fabric = Fabric(instance, Role.SUPERVISOR)
     holder = RoleHolder(fabric.segment("control", writable=True), Role.SUPERVISOR)
     fabric.fence = holder.fence
-    publish_settings(fabric, settings)
+    final = derived(Loaded(settings, origin or Origin()), settings.anchored())
+    holder.adopt_settings(publish_settings(fabric, *final))
     return fabric
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from shm.units import UnitError, parse_size_e6
 from sim.canned import ANSWERS
 
 Millis = Annotated[int, Meta(ge=0, le=3_600_000)]
@@ -165,9 +166,18 @@ class Kill(Effect, frozen=True, tag="kill"):
 
 
 class Thin(Effect, frozen=True, tag="thin"):
-    """Of what the house offers within the order's limit only `shares` are left when it comes."""
+    """Of what the house offers within the order's limit only `shares` are left when it comes.
 
-    shares: Annotated[int, Meta(ge=0, le=1_000_000)]
+    A text may have decimals: "0.01" leaves dust.
+    """
+
+    shares: Annotated[int, Meta(ge=0, le=1_000_000)] | str
+
+    def __post_init__(self) -> None:
+        try:
+            parse_size_e6(str(self.shares))
+        except UnitError as error:
+            raise ValueError(f'a number of shares like 4 or "0.01" is wanted: {error}') from error
 
 
 class Improve(Effect, frozen=True, tag="improve"):

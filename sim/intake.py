@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shm.units import format_size
+from shm.units import format_size, parse_size_e6
 from sim import replies
 from sim.auth import ApiKey
 from sim.checks import CHECKS, Candidate, needed_usd_e6, refusal
@@ -157,8 +157,8 @@ class Intake:
         events: list[Event] = []
         order = candidate.order()
         if Thin in effects:
-            shares_e6 = effects[Thin].shares * 1_000_000
-            events += thin(self.floor, order, shares_e6, candidate.now_ms)
+            left_e6 = parse_size_e6(str(effects[Thin].shares))
+            events += thin(self.floor, order, left_e6, candidate.now_ms)
         if Improve in effects:
             events += offer_better(self.floor, order, effects[Improve].ticks, candidate.now_ms)
         return events

@@ -190,7 +190,10 @@ class Passage:
         """What the exchange does and answers, at the time that it is now."""
         if request.refusal is not None:
             return request.refusal
-        call = dataclasses.replace(request.call, now_ms=self.clock.now_ms())
+        call = request.call
+        if plan.strikes:
+            # Rules may have let time pass since the request came.
+            call = dataclasses.replace(call, now_ms=self.clock.now_ms())
         exchange, route = self.venue.exchange, request.route
         exchange.truth.ms = call.now_ms
         with exchange.truth.about(request=request.number):
@@ -202,7 +205,7 @@ class Passage:
             else:
                 reply = route.handler(self.venue, call)
             headers |= charge(self.venue, route, call, reply)
-        return dataclasses.replace(reply, headers=headers | reply.headers)
+        return dataclasses.replace(reply, headers=headers | reply.headers) if headers else reply
 
     def _cancelled(self, request: _Request, plan: Plan, call: Call) -> Reply:
         """A cancel of which the rules may want some orders to be declined."""

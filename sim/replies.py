@@ -74,6 +74,9 @@ INVALID_PARAMETER = "invalid query parameter: {name}"  # ours
 NO_ROUTE = "404 page not found"  # ours
 
 
+_STATUS_BY_WORD = (("not found", 404), ("unauthorized", 401), ("context canceled", 400))
+
+
 class Waits(Protocol):
     """A reply that is not decided yet, as orders of it are held back."""
 
@@ -97,8 +100,10 @@ class Reply:
 
 
 def refused(text: str, status: int = 400) -> Reply:
-    """A refusal; like the venue, a text with "not found" in it makes a 404."""
-    return Reply({"error": text}, 404 if "not found" in text else status)
+    """A refusal. As on the venue, some words in the text decide the status, whatever was meant."""
+    lowered = text.lower()
+    by_word = (code for word, code in _STATUS_BY_WORD if word in lowered)
+    return Reply({"error": text}, next(by_word, status))
 
 
 def number(text: str) -> msgspec.Raw:

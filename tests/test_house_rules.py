@@ -27,12 +27,12 @@ COMPOSITION_ROOTS = {"desk/replay.py": {"ingest", "engine"}}
 HOT = {"ingest", "engine", "executor"}
 HOT_NEVER = {"numpy", "aiohttp", "eth_account", "sqlalchemy", "orjson", "rich", "click"}
 ONLY_HERE = {
-    "picows": {"ingest/connection.py"},
+    "picows": {"ingest/picows_link.py"},
     "posix_ipc": {"shm/segment.py"},
     "coincurve": {"executor/curve.py"},
     "sha3": {"executor/keccak.py"},
     "httptools": {"executor/http.py"},
-    "websockets": {"executor/user.py"},
+    "websockets": {"executor/user.py", "ingest/websockets_link.py"},
     "supervisor": set(),
 }
 

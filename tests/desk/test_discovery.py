@@ -88,7 +88,7 @@ def test_the_listing_is_read_page_by_page_by_its_tag_and_at_most_a_hundred_at_a_
     assert len(crawl(venue).markets) == 22
     pages = [url for url in venue.asked if "/events/keyset" in url]
     assert len(pages) == 3
-    assert all("limit=100&" in url for url in pages)
+    assert all("limit=100&closed=false&" in url for url in pages)
     assert all("tag_id=21&" in url and "tag_slug" not in url for url in pages)
     assert all("offset" not in url for url in pages)
     assert all("end_date_max=2026-11-24T17:00:00Z" in url for url in pages)
@@ -108,6 +108,14 @@ def test_the_listing_is_asked_again_after_its_time_and_for_a_new_ladder():
     assert pages_at(NOW + timedelta(seconds=600)) == 1
     assert pages_at(NOON.astimezone(UTC) - timedelta(seconds=1)) == 1  # a day later
     assert pages_at(NOON.astimezone(UTC)) == 1  # another day's ladder is wanted now
+
+
+def test_a_listing_without_a_ladder_is_not_asked_again_before_its_time():
+    venue = Still()
+    crawler = Crawler(venue, settings())
+    for _ in range(3):
+        asyncio.run(crawler.crawl(NOW))
+    assert sum("keyset" in url for url in venue.asked) == 1
 
 
 def test_a_listing_that_fails_is_said_and_the_names_are_asked_for_all_the_same():

@@ -66,6 +66,8 @@ def test_one_market_with_another_text_is_reported_beside_the_others():
 def test_a_family_that_is_not_listed_yet_is_no_mismatch():
     facts = [one for one in read_all(Ladder("BTC", NOON)) if one[0].market.kind == 1]
     assert unpaired(groups_of(facts)) == []
+    odd = read_all(Ladder("BTC", NOON, candles=("closing at 12:00", "12:00")))[0]
+    assert unpaired(groups_of([odd, *facts[1:]])) == []
 
 
 def test_hourly_and_daily_ladders_of_one_instant_are_never_one_group():

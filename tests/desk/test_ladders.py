@@ -202,6 +202,15 @@ def test_the_clobs_word_counts_too(said, refusal):
     assert refused.reason is refusal
 
 
+def test_a_refusal_because_of_the_resolution_text_shows_the_text():
+    text = venue.words(venue.ABOVE_TEXT, "ETH")
+    refused = read(description=text)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Refusal.RULE
+    assert "candle of ETH/USDT" in refused.detail
+    assert "candle for ETH/USDT 12:00 in the ET timezone (noon) on the date" in refused.detail
+
+
 def test_a_market_that_the_clob_does_not_know_waits():
     whole = event()
     ladder = ladder_of(whole)

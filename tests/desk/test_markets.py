@@ -98,6 +98,14 @@ def test_a_mismatch_is_shown_with_both_texts(command, venue):
         assert wording["rule"] in words
 
 
+def test_a_family_that_is_alone_is_not_paired(command, venue):
+    venue.events = ladder().events()[:1]
+    picture = json.loads(command("--discover", "--json", **ADDRESSED).stdout)
+    assert picture["ladders"][0]["markets"] == {"above": 11, "range": 0, "below": 0, "top": 0}
+    assert picture["ladders"][0]["paired"] is False
+    assert "NOT PAIRED" in command("--discover", **ADDRESSED, COLUMNS="120").stdout
+
+
 def test_refusals_are_counted_by_reason_and_shown_with_their_words(command, venue):
     events = ladder().events()
     events[0]["markets"][0]["groupItemTitle"] = "1"

@@ -65,6 +65,7 @@ def test_closing_at_noon_is_the_candle_before_and_another_rule():
         ("12:00 in the ET timezone", "opening at 12:00 in the ET timezone"),
         ("12:00 in the ET timezone", "closing at 12:00 in the ET timezone"),
         ("12:00 in the ET timezone", "17:00 in the UTC timezone"),
+        ("12:00 in the ET timezone", "12:00 in the EST timezone"),
         ("12:00 in the ET timezone", "11:59 in the ET timezone"),
         ("higher than the price", "equal to or higher than the price"),
     ],
@@ -72,11 +73,20 @@ def test_closing_at_noon_is_the_candle_before_and_another_rule():
 def test_every_difference_gives_another_rule_or_none(old, new):
     assert old in ABOVE
     changed = ABOVE.replace(old, new)
+    if old == "1 minute candle":
+        changed = changed.replace("\u201c1m\u201d", "\u201c5m\u201d")
     if old == "\u201cClose\u201d":
         changed = changed.replace('"Close"', '"Open"')
     rule = read_rule(changed, MarketKind.ABOVE, NOON)
     if isinstance(rule, Rule):
         assert fingerprint(rule, NOON) != fingerprint(read(ABOVE), NOON)
+
+
+def test_another_time_of_another_zone_is_another_rule():
+    rules = [
+        read(ABOVE.replace("12:00 in the ET", f"{time} in the UTC")) for time in ("17:00", "16:59")
+    ]
+    assert fingerprint(rules[0], NOON) != fingerprint(rules[1], NOON)
 
 
 def test_another_end_is_another_rule():

@@ -11,7 +11,6 @@ import os
 import secrets
 import sys
 import time
-from multiprocessing.connection import wait
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -154,7 +153,7 @@ def run(updates: int, processes: int, kernel: str = "") -> tuple[int, float]:
     for child in children:
         child.start()
     while alive := [child for child in children if child.is_alive()]:
-        wait([child.sentinel for child in alive], SAY_EVERY_S)
+        alive[0].join(SAY_EVERY_S)
         say(sum(count.value for count in counts), updates, time.monotonic() - began)
         if any(child.exitcode for child in children):
             for child in alive:

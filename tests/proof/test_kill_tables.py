@@ -27,6 +27,7 @@ from shm.settings import EngineSettings, Settings
 from shm.system import create_all
 from tests.proof.compiling import compiled
 from tests.proof.deaths import Broken, Operation, World, deaths, require
+from tests.proof.programs import ROLE_STORES
 
 pytestmark = pytest.mark.proof
 
@@ -275,7 +276,7 @@ def kill_a_take_over(fault: Path, instance: str, role: Role) -> int:
 
 @pytest.mark.parametrize("role", [Role.INGEST, Role.EXECUTOR])
 def test_a_take_over_killed_at_any_step_leaves_a_role_that_can_be_taken(fault, segments, role):
-    assert kill_a_take_over(fault, segments, role) > ROLE_ROW.size // 8
+    assert kill_a_take_over(fault, segments, role) > len(ROLE_STORES) + 1
 
 
 def test_planted_a_take_over_that_raises_the_epoch_last_is_caught(planted, segments):

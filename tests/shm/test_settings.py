@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shm import limits, settings
+from shm import limits
 from shm.errors import ConfigError
 from shm.settings import Settings, load
 
@@ -34,7 +34,7 @@ def test_on_the_simulated_exchange_a_preset_stands_in_for_defaults_but_not_for_w
     path = file(tmp_path, "[risk]\norders_per_second = 3\n")
     assert load(path, {}).risk.orders_per_second == 3
     assert load(path, {}).risk.orders_per_day == limits.SIM_PRESET["risk"]["orders_per_day"]
-    for text in ('venue = "polymarket"', 'mode = "live"'):
+    for text in ('venue = "polymarket"', 'execution = "live"'):
         assert load(file(tmp_path, text), {}).risk == limits.RiskSettings()
 
 
@@ -72,7 +72,7 @@ def test_file_and_environment_are_merged_and_the_environment_wins(tmp_path):
         ("[engine]\ncooldown_ms = 0\n", r">= 1"),
         ("[engine]\nmin_net_edge_e8 = 1.5\n", "Expected `int`"),
         ("[executor]\nmax_basket_usd_e6 = -5\n", ">= 1"),
-        ("mode = 'lve'\n", "Invalid enum value 'lve'"),
+        ("execution = 'lve'\n", "Invalid enum value 'lve'"),
         ("instance = 'A b'\n", "matching regex"),
         ("[engine\n", "not valid TOML"),
         ("[wallet]\nfunder = '0x12'\n", "matching regex"),
@@ -108,4 +108,3 @@ def test_every_section_refuses_unknown_keys():
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             with pytest.raises(msgspec.ValidationError):
                 msgspec.convert({"no_such_key": 1}, field.type)
-    assert settings.ENV_PREFIX == "POLYTRIO__"

@@ -1,4 +1,4 @@
-"""Orders that are delayed, held, killed, or meet a changed market: A15, A16, A21 to A26."""
+"""Orders that are delayed, held, killed, or meet a changed market: A15, A16, A21 to A23."""
 
 import asyncio
 
@@ -165,6 +165,28 @@ async def test_a16_a_thin_book_kills_fok_and_leaves_the_rest_of_a_gtc_order_rest
 
 
 @scenario
+async def test_a16_a_leg_fills_with_dust():
+    thin = {"at": "order", "then": {"do": "thin", "shares": "0.01"}}
+    async with staged(thin) as stage:
+        trader = await stage.client.trader()
+        _, rows = await stage.post(trader, stage.buy(trader, kind="FAK"))
+        assert (rows[0]["status"], rows[0]["takingAmount"]) == ("matched", "0.01")
+        assert stage.held(trader) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("order not found", 404), ("Unauthorized signer", 401), ("context canceled", 400), ("x", 400)],
+)
+@scenario
+async def test_words_in_a_refusal_decide_its_status(text, status):
+    async with staged({"at": "order", "then": {"do": "refuse", "text": text}}) as stage:
+        trader = await stage.client.trader()
+        reply = await stage.client.signed(trader, "POST", "/order", stage.buy(trader))
+        assert reply == (status, {"error": text})
+
+
+@scenario
 async def test_a16_a_leg_is_killed_with_its_id_whatever_the_book_says():
     kill = {"at": "order", "when": {"leg": 2}, "then": {"do": "kill"}}
     async with staged(kill) as stage:
@@ -325,56 +347,3 @@ async def test_an_act_about_something_unknown_is_noted_and_harms_nothing():
     rule = {"at": "clock", "then": {"do": "fee", "market": "no-such-market", "rate": "0.1"}}
     async with staged(rule) as stage:
         assert stage.truth("act_missed", do="fee")
-
-
-# Cancels.
-
-
-@scenario
-async def test_a26_a_cancel_is_declined_with_status_200():
-    rule = {
-        "at": "cancelling", "when": {"once": True}, "then": {"do": "decline", "reason": "busy"},
-    }  # fmt: skip
-    for method, path in (("DELETE", "/cancel-all"), ("DELETE", "/orders"), ("DELETE", "/order")):
-        async with staged(rule) as stage:
-            trader = await stage.client.trader()
-            _, rows = await stage.post(trader, stage.buy(trader, price=3000, kind="GTC"))
-            order_id = rows[0]["orderID"]
-            bodies = {
-                "/cancel-all": b"",
-                "/orders": f'["{order_id}"]'.encode(),
-                "/order": f'{{"orderID":"{order_id}"}}'.encode(),
-            }
-            reply = await stage.client.signed(trader, method, path, bodies[path])
-            assert reply == (200, {"canceled": [], "not_canceled": {order_id: "busy"}})
-            assert (await stage.outcome(order_id))["status"] == "LIVE"
-            reply = await stage.client.signed(trader, method, path, bodies[path])
-            assert reply[1]["canceled"] == [order_id]
-
-
-@scenario
-async def test_a26_one_cancel_of_several_is_declined():
-    rule = {"at": "DELETE /orders", "when": {"leg": 2}, "then": {"do": "decline"}}
-    async with staged(rule) as stage:
-        trader = await stage.client.trader()
-        bodies = [stage.buy(trader, price=3000 + n * 10, kind="GTC") for n in range(3)]
-        ids = [row["orderID"] for row in (await stage.post(trader, *bodies))[1]]
-        asked = batch(*(f'"{one}"'.encode() for one in ids))
-        _, reply = await stage.client.signed(trader, "DELETE", "/orders", asked)
-        assert reply["canceled"] == [ids[0], ids[2]]
-        assert reply["not_canceled"] == {ids[1]: "order is being processed"}
-
-
-@scenario
-async def test_a26_a_cancel_of_a_filled_order_and_a_cancel_that_times_out():
-    async with staged() as stage:
-        trader = await stage.client.trader()
-        filled, resting = stage.buy(trader), stage.buy(trader, price=3000, kind="GTC")
-        ids = [row["orderID"] for row in (await stage.post(trader, filled, resting))[1]]
-        asked = batch(*(f'"{one}"'.encode() for one in ids))
-        await stage.script({"at": "DELETE /orders", "when": {"once": True}, "then": {"do": "lose"}})
-        await stage.lost(trader, "DELETE", "/orders", asked)
-        assert (await stage.outcome(ids[1]))["status"] == "CANCELED"
-        _, reply = await stage.client.signed(trader, "DELETE", "/orders", asked)
-        assert reply["canceled"] == []
-        assert set(reply["not_canceled"]) == set(ids)

@@ -2,6 +2,8 @@ import json
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -115,6 +117,8 @@ def test_every_effect_is_possible_somewhere():
         ({"then": {"do": "answer", "kind": "teapot"}}, "unknown kind 'teapot'; known are"),
         ({"then": {"do": "withdraw", "usd": "much"}}, 'an amount like "12.5"'),
         ({"then": {"do": "deposit", "usd": "all"}}, "needs an amount"),
+        ({"at": "order", "then": {"do": "thin", "shares": "few"}}, "a number of shares"),
+        ({"at": "order", "then": {"do": "thin", "shares": -1}}, "Expected `int` >= 0"),
         ({"then": {"do": "phantom_lock", "usd": "all"}}, "needs an amount"),
         ({"then": {"do": "fee", "rate": "7 %"}}, 'a rate like "0.07"'),
         ({"then": {"do": "manual_order", "token": "1", "shares": "all"}}, "number of shares"),
@@ -269,6 +273,24 @@ def test_without_a_server_nobody_carries_out_acts():
 
 
 # Over HTTP and on the command line.
+
+
+@pytest.mark.slow
+def test_a_script_of_the_command_line_is_in_force_from_the_first_request_on(tmp_path):
+    path = tmp_path / "faults.toml"
+    path.write_text(
+        '[[rules]]\nat = "GET /version"\nthen = { do = "answer", kind = "restarting" }\n'
+    )
+    command = [sys.executable, "-m", "sim", "--port", "0", "--coins", "BTC", "--days", "1",
+               "--faults", str(path)]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        url = json.loads(child.stdout.readline())["url"]
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/version")
+        caught.value.close()
+        assert caught.value.code == 425
+        child.terminate()
+        assert child.wait() == 0
 
 
 @scenario

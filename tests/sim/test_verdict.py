@@ -10,7 +10,6 @@ import pytest
 
 from sim.chronicle import chronicle, missing_lines
 from sim.exposure import Caps
-from sim.order import Outcome
 from sim.verdict import (
     Claim,
     c1_once,
@@ -21,45 +20,8 @@ from sim.verdict import (
     c6_settled,
     c8_fresh,
 )
-from tests.sim.staged import batch, staged
+from tests.sim.eventful import SECOND_NS, after, checks, claims_of, eventful, late, of
 from tests.sim.worlds import CID
-
-SECOND_NS = 1_000_000_000
-
-
-async def eventful():
-    """The lines of a log in which nearly everything happens, and the traders' wallets."""
-    rules = [
-        {"at": "trade", "when": {"nth": 2}, "then": {"do": "fail", "ms": 1_000}},
-        {"at": "trade", "when": {"nth": 3}, "then": {"do": "retry", "ms": 100, "again_ms": 100}},
-        {"at": "order", "when": {"nth": 6}, "then": {"do": "delay", "ms": 2_000}},
-        {"at": "POST /orders", "when": {"nth": 4}, "then": {"do": "lose"}},
-    ]
-    async with staged(*rules) as stage, stage.watching():
-        one, two = await stage.client.trader(1), await stage.client.trader(2)
-        market = {"do": "deposit", "shares": "40", "market": CID, "wallet": two.wallet}
-        await stage.script({"at": "clock", "then": market})
-        for shares in (10, 20, 30):
-            await stage.post(one, stage.buy(one, shares=shares))
-        lost = batch(stage.buy(one, price=3000, kind="GTC"))
-        await stage.lost(one, "POST", "/orders", lost)
-        selling = two.body(stage.market, Outcome.YES, "SELL", 4500, 25)
-        making = two.body(stage.market, Outcome.NO, "BUY", 5520, 7)
-        await stage.post(two, selling, making)
-        await stage.post(one, stage.buy(one, price=4600, shares=31, kind="GTC"))
-        await stage.post(one, one.body(stage.market, Outcome.NO, "BUY", 6100, 10, kind="FOK"))
-        await stage.later(3_000)
-        withdraw = {"do": "withdraw", "usd": "5.25", "wallet": one.wallet}
-        await stage.script({"at": "clock", "then": withdraw})
-        await stage.client.signed(one, "DELETE", "/cancel-all")
-        await stage.client.signed(two, "DELETE", "/cancel-all")
-        hand = {"do": "manual_order", "token": stage.market.facts.tokens[0], "wallet": one.wallet}
-        await stage.script({"at": "clock", "then": hand | {"shares": "9"}})
-        resolve = {"do": "resolve", "market": CID, "winner": "SPLIT"}
-        await stage.script({"at": "clock", "then": resolve})
-        await stage.later(1_000)
-        lines = json.loads(json.dumps(stage.exchange.truth.since(0, 10**6)))
-        return lines, (one.wallet, two.wallet)
 
 
 @pytest.fixture(scope="module")
@@ -75,38 +37,6 @@ def lines(recorded):
 @pytest.fixture
 def wallets(recorded):
     return set(recorded[1])
-
-
-def of(lines, kind, **wanted):
-    return [
-        line
-        for line in lines
-        if line["kind"] == kind and all(line.get(k) == v for k, v in wanted.items())
-    ]
-
-
-def after(lines, line, more, **changes):
-    """Put a copy of a line, changed, behind another one."""
-    lines.insert(lines.index(line) + 1, copy.deepcopy(more) | changes)
-
-
-def checks(findings):
-    return {finding.check for finding in findings}
-
-
-def claims_of(lines):
-    return {
-        line["order_id"]: Claim(over=True, filled_e6=line["matched_e6"])
-        for line in of(lines, "order_end")
-    }
-
-
-def late(lines):
-    """The log goes on for a minute in which nothing happens."""
-    last = lines[-1]
-    quiet = {"seq": last["seq"] + 1, "kind": "rule", "ms": last["ms"] + 60_000}
-    lines.append(quiet | {"mono_ns": last["mono_ns"] + 60 * SECOND_NS})
-    return lines
 
 
 def test_nothing_is_found_in_a_true_log(lines, wallets):
@@ -172,93 +102,6 @@ def test_c2_finds_an_order_that_no_journal_knows(lines, wallets):
     (finding,) = c2_known(chronicle(lines), known - {gone}, wallets)
     assert gone in finding.text
     assert c2_known(chronicle(lines), set(), {"0xsomebody"}) == []
-
-
-# C3.
-
-
-def balance(lines, number, cause="trade "):
-    return [line for line in of(lines, "balance") if line["cause"].startswith(cause)][number]
-
-
-def test_c3_finds_money_from_nowhere(lines):
-    balance(lines, 0)["cash"][0][1] += 1
-    assert checks(c3_conserved(chronicle(lines))) == {"C3"}
-
-
-def test_c3_finds_shares_from_nowhere(lines):
-    line = balance(lines, 0)
-    line["tokens"][0][2] += 1
-    found = c3_conserved(chronicle(lines))
-    assert any("shares are off" in finding.text for finding in found)
-
-
-@pytest.mark.parametrize("what", ["cash_after", "tokens_after"])
-def test_c3_finds_a_balance_that_jumps(lines, what):
-    line = balance(lines, 1)
-    if what == "cash_after":
-        wallet = next(iter(line[what]))
-        line[what][wallet] += 5
-    else:
-        line[what][0][2] += 5
-    assert any(finding.seq == line["seq"] for finding in c3_conserved(chronicle(lines)))
-
-
-def test_c3_finds_a_fill_that_was_booked_twice(lines):
-    line = balance(lines, 0)
-    after(lines, line, line)
-    found = c3_conserved(chronicle(lines))
-    assert any("booked 2 times, not 1" in finding.text for finding in found)
-
-
-def test_c3_finds_a_fill_that_was_never_booked(lines):
-    lines.remove(balance(lines, 0))
-    found = c3_conserved(chronicle(lines))
-    assert any("booked 0 times, not 1" in finding.text for finding in found)
-
-
-def test_c3_finds_a_failed_trade_that_was_not_given_back(lines):
-    lines.remove(balance(lines, 0, "failed "))
-    found = c3_conserved(chronicle(lines))
-    assert any(finding.text.startswith("failed ") for finding in found)
-
-
-def test_c3_finds_a_trade_given_back_that_did_not_fail(lines):
-    status = of(lines, "trade_status", status="FAILED")[0]
-    status["status"] = "CONFIRMED"
-    found = c3_conserved(chronicle(lines))
-    assert any("booked 1 times, not 0" in finding.text for finding in found)
-
-
-@pytest.mark.parametrize(
-    ("member", "by"), [("price_e4", 1), ("size_e6", 1_000_000), ("fee_rate_e6", 10_000)]
-)
-def test_c3_finds_a_fill_that_was_booked_at_other_terms(lines, member, by):
-    trade = of(lines, "trade")[0]
-    trade[member] += by
-    if member == "size_e6":
-        for part in trade["parties"]:
-            part[member] += by
-    found = c3_conserved(chronicle(lines))
-    assert any("changed by" in finding.text for finding in found)
-
-
-def test_c3_finds_a_fee_of_the_wrong_size_although_it_balances(lines):
-    line = next(line for line in of(lines, "balance") if line["fee_usd_e6"] > 0)
-    payer = line["cash"][0]
-    payer[1] -= 10
-    line["fee_usd_e6"] += 10
-    for later in of(lines, "balance")[of(lines, "balance").index(line) :]:
-        if payer[0] in later["cash_after"]:
-            later["cash_after"][payer[0]] -= 10
-    found = c3_conserved(chronicle(lines))
-    assert any("changed by" in finding.text for finding in found)
-
-
-def test_c3_finds_a_change_that_nobody_caused(lines):
-    balance(lines, 0)["cause"] = "trade unheard-of"
-    found = c3_conserved(chronicle(lines))
-    assert any("has no trade" in finding.text for finding in found)
 
 
 # C4.

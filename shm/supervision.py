@@ -1,0 +1,66 @@
+"""What a supervisor of the stages does besides starting them: reloads, and the engine's fall-back.
+
+`polytrio run` (desk/processes.py) and `supervisor.py watch` both turn it. A native engine that
+keeps crashing is worse than a slow one: after some deaths within a minute it is started in Python,
+which is written down in shared memory, where the engine, the live view and the doctor read it. Any
+choice of an engine by the operator ends that.
+"""
+
+import logging
+import time
+
+from shm import backend
+from shm.control import SwitchBoard, fallen_back
+from shm.fabric import Fabric
+from shm.layout import SUPERVISION
+from shm.modes import EngineMode
+from shm.reload import Reloader
+from shm.settings import StageSettings
+
+WITHIN_S = 60.0
+"""Deaths are counted over this long."""
+_log = logging.getLogger("supervision")
+
+
+class Supervision:
+    """See the module. `fabric` has the supervisor's role."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.reloader = Reloader(fabric)
+        self._board = SwitchBoard(fabric)
+        self._cells = fabric.counters("control.supervision", SUPERVISION, write=True)
+
+    @property
+    def limits(self) -> StageSettings:
+        """How often a stage may crash, as the settings say now."""
+        return self.reloader.settings.stages
+
+    def turn(self) -> None:
+        """Do what is due; called several times a second."""
+        self.reloader.turn(time.monotonic())
+
+    def engine_died(self, deaths: int) -> bool:
+        """Take note of the engine's deaths within `WITHIN_S`; True if it now falls back to Python.
+
+        Its deaths are counted anew then.
+        """
+        limits = self.limits
+        if deaths <= min(limits.fallback_after, limits.restarts_per_minute):
+            return False
+        wanted = self._board.engine(self.reloader.settings)
+        if wanted is EngineMode.PYTHON or not backend.NATIVE:
+            return False
+        self._cells.set("fallback_deaths", deaths)
+        self._cells.set("fallback_wall_ns", time.time_ns())
+        self._cells.add("fallbacks")
+        self._cells.set("fallback", self._board.read().choices + 1)
+        _log.error(
+            "the native engine died %d times within a minute: it runs in PYTHON MODE from now on, "
+            "slower; see its log, and `polytrio mode engine=native` to try again", deaths,
+        )  # fmt: skip
+        return True
+
+    @property
+    def fallen_back(self) -> bool:
+        """Whether the engine runs in Python because of that."""
+        return fallen_back(self._board.read(), self._board.supervision())
