@@ -103,7 +103,9 @@ class Flight:
     """A batch of orders: the legs of a basket, or what repairs one."""
 
     id: int
-    """The signal's number; of a repair, its first journal record's with the highest bit set."""
+    """Number of its first record in the journal: never repeated."""
+    signal: int
+    """The engine's number for it; 0 for a repair."""
     purpose: Purpose
     basket: int
     kind: BasketKind

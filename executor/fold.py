@@ -119,6 +119,7 @@ def _basket(state: State, entry: Entry) -> list[Turn]:
     row = entry.payload
     flight = Flight(
         id=entry.flight,
+        signal=row.signal,
         purpose=Purpose(row.purpose),
         basket=row.basket,
         kind=BasketKind(row.kind),
@@ -132,7 +133,7 @@ def _basket(state: State, entry: Entry) -> list[Turn]:
     )
     state.flights[flight.id] = flight
     if flight.purpose is Purpose.BASKET:
-        state.last_signal = max(state.last_signal, flight.id)
+        state.last_signal = max(state.last_signal, flight.signal)
         _count_basket(state, flight)
     else:
         state.flights[flight.parent].repairs.append(flight)

@@ -132,6 +132,7 @@ def _stands_row(flight: Flight) -> snapshot_records.Stands:
 def basket_row(flight: Flight) -> records.Basket:
     """A flight, apart from its orders, as a record."""
     return records.Basket(
+        signal=flight.signal,
         basket=flight.basket,
         parent=flight.parent,
         payout_e4=flight.payout_e4,
@@ -139,7 +140,6 @@ def basket_row(flight: Flight) -> records.Basket:
         reserved_usd_e6=flight.reserved_usd_e6,
         limit_net_e8=flight.limit_net_e8,
         created_ms=flight.created_ms,
-        deadline_ms=0,
         group=flight.group,
         kind=flight.kind,
         purpose=flight.purpose,

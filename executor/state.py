@@ -17,8 +17,6 @@ from shm.codes import Cause, FlightState, Mode, Purpose
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 OUTCOMES_REMEMBERED = 50
-REPAIR_BIT = 1 << 63
-"""Set in the id of a repair's flight: a signal's number never has it."""
 
 
 class Turn(NamedTuple):

@@ -120,6 +120,8 @@ class Opened(NamedTuple):
 class Basket(NamedTuple):
     """See Kind.BASKET."""
 
+    signal: U64
+    """The engine's number; 0 for a repair."""
     basket: U64
     parent: U64
     """The flight that this one repairs; 0 for a basket."""
@@ -128,7 +130,6 @@ class Basket(NamedTuple):
     reserved_usd_e6: I64
     limit_net_e8: I64
     created_ms: I64
-    deadline_ms: I64
     group: U32
     kind: U8
     purpose: U8

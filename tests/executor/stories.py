@@ -8,7 +8,7 @@ from executor.fold import apply
 from executor.legging import is_even
 from executor.modes import CAUSES_OF_BACK, NEXT
 from executor.snapshot import draft, hash_bytes, market_row, word
-from executor.state import REPAIR_BIT, State, Turn
+from executor.state import State, Turn
 from shm import records
 from shm.codes import (
     BasketKind,
@@ -80,14 +80,16 @@ class Story:
         self.signal += self.random.randint(1, 3)
         rows, size_e6 = self.random.choice(TRIOS), self.random.randint(5, 60) * 10**6
         legs = [(rows[i], OUTCOMES[i], Side.BUY, size_e6) for i in range(3)]
-        self.batch(self.signal, 0, legs, size_e6)
+        self.batch(0, legs, size_e6)
 
-    def batch(self, flight, parent, legs, size_e6) -> None:
+    def batch(self, parent, legs, size_e6) -> int:
+        flight = self.link.seq
         purpose = Purpose.REPAIR if parent else Purpose.BASKET
         order_type = records.OrderKind.FAK if parent else records.OrderKind.FOK
         kind = BasketKind.TRIANGLE_BUY
         basket = records.Basket(
-            5, parent, 20_000, size_e6, 2 * size_e6, 10**6, self.now_ms, 0, MARKETS[0].group,
+            0 if parent else self.signal, 5, parent, 20_000, size_e6, 2 * size_e6, 10**6,
+            self.now_ms, MARKETS[0].group,
             kind, purpose, len(legs),
         )  # fmt: skip
         drafts = [draft(Kind.BASKET, basket, flight)]
@@ -100,6 +102,7 @@ class Story:
                 order_type, 0, name, token, bytes(65),
             ), flight, place))  # fmt: skip
         self.tell(drafts)
+        return flight
 
     def send(self, flight) -> None:
         self.tell([draft(Kind.SENT, records.Sent(self.now_ms, 1, 999, bytes(16)), flight.id)])
@@ -164,8 +167,7 @@ class Story:
         ]
         if not legs or is_even(held):
             return
-        number = REPAIR_BIT | self.link.seq
-        self.batch(number, flight.id, legs, top)
+        self.batch(flight.id, legs, top)
 
     def unwind(self, flight) -> None:
         """All that it holds is sold at once."""
@@ -177,8 +179,7 @@ class Story:
         ]
         if not legs:
             return
-        number = REPAIR_BIT | self.link.seq
-        self.batch(number, flight.id, legs, 0)
+        number = self.batch(flight.id, legs, 0)
         repair = self.state.flights[number]
         self.send(repair)
         for place, leg in enumerate(repair.legs):
