@@ -1,6 +1,6 @@
 """The curve: the only file that knows coincurve, which ships libsecp256k1 and its Python face."""
 
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 
@@ -26,6 +26,13 @@ def addresses() -> dict[str, int]:
     return found
 
 
+def recovered(digest: bytes, signature: bytes) -> bytes:
+    """The public key (64 bytes, x and y) that made a signature of 65 bytes over a digest."""
+    compact = signature[:64] + bytes([signature[64] - 27])
+    public = PublicKey.from_signature_and_message(compact, digest, hasher=None)
+    return bytes(public.format(compressed=False)[1:])
+
+
 class PlainKey:
     """A key in coincurve's own object: the reference, and what runs without compiler.
 
@@ -47,11 +54,16 @@ class PlainKey:
         self.fallbacks = 0
         """Signatures for which the pool of prepared nonces was empty."""
         self.pooled = 0
+        self.locked = False
+        """Whether the secret lies in memory that is never swapped."""
 
     def sign(self, digest: bytes) -> bytes:
         """65 bytes r, s, v over a 32-byte digest; v is 27 or 28."""
         signature = self._key.sign_recoverable(digest, hasher=None)
         return signature[:64] + bytes([27 + signature[64]])
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not pickled")
 
     def prepare(self, most: int) -> bool:  # noqa: ARG002  # the compiled key's interface
         """Prepare one more nonce unless there are `most`; without compiler there are none."""

@@ -105,6 +105,10 @@ cdef class Key:
         return put
 
     @property
+    def locked(self):
+        return bool(self.secrets.locked)
+
+    @property
     def pooled(self):
         return self.secrets.count
 

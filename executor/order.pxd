@@ -25,6 +25,7 @@ cdef extern from "order.h" nogil:
     ctypedef struct pt_secrets:
         uint8_t *key
         bint has_key
+        bint locked
         uint32_t count
     ctypedef struct pt_signed:
         uint64_t prepared, fallbacks

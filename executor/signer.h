@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -52,16 +53,34 @@ typedef struct {
 } pt_nonce;
 
 /* One private mapping, zeroed by the kernel in a forked child: no key, an empty pool. */
-typedef struct {
+typedef struct pt_secrets {
     uint8_t key[32];
     bool has_key;
     bool lock;
+    bool locked; /* its pages are never swapped */
     uint32_t count;
     uint64_t made;
+    struct pt_secrets *next;
     pt_nonce pool[PT_POOL_MAX];
 } pt_secrets;
 
+/* All that this process has: objects may live to its end without being taken down. */
+static pt_secrets *pt_secrets_first;
+
+/* At the end of the process. After kill -9 there is nobody to wipe; the kernel gives no page to
+ * anybody else before it is zeroed. */
+static void pt_secrets_wipe_all(void) {
+    for (pt_secrets *secrets = pt_secrets_first; secrets != NULL;) {
+        pt_secrets *next = secrets->next;
+        explicit_bzero(secrets, sizeof *secrets);
+        secrets = next;
+    }
+    pt_secrets_first = NULL;
+}
+
+/* One thread at a time, like `pt_secrets_free`: the interpreter's lock is held. */
 static inline pt_secrets *pt_secrets_make(void) {
+    static bool wiped_at_exit;
     pt_secrets *secrets = mmap(NULL, sizeof *secrets, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (secrets == MAP_FAILED)
@@ -71,12 +90,22 @@ static inline pt_secrets *pt_secrets_make(void) {
         return NULL; /* without it a child could repeat our nonces */
     }
     madvise(secrets, sizeof *secrets, MADV_DONTDUMP);
-    mlock(secrets, sizeof *secrets); /* as far as the limit allows: swap is the lesser danger */
+    /* As far as the limit allows: swap is the lesser danger. */
+    secrets->locked = mlock(secrets, sizeof *secrets) == 0;
+    if (!wiped_at_exit)
+        wiped_at_exit = atexit(pt_secrets_wipe_all) == 0;
+    secrets->next = pt_secrets_first;
+    pt_secrets_first = secrets;
     return secrets;
 }
 
 static inline void pt_secrets_free(pt_secrets *secrets) {
     if (secrets != NULL) {
+        for (pt_secrets **at = &pt_secrets_first; *at != NULL; at = &(*at)->next)
+            if (*at == secrets) {
+                *at = secrets->next;
+                break;
+            }
         explicit_bzero(secrets, sizeof *secrets);
         munmap(secrets, sizeof *secrets);
     }

@@ -178,7 +178,7 @@ def test_random_orders_have_exact_amounts_and_eth_accounts_hash(signature_type):
         message = typed_data(owner, (exchange, side, token, amounts, salt), at_ms)
         assert order_hash == keccak(b"\x19\x01" + message.header + message.body)
         assert len(signature) == 65
-    assert signature_in(bytes(batch.finish(STAMP_S))) [:65] == signature
+    assert signature_in(bytes(batch.finish(STAMP_S)))[:65] == signature
 
 
 def signature_in(request: bytes) -> bytes:
