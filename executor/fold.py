@@ -110,7 +110,7 @@ def market_of(row: MarketRecord) -> Market:
         tick_e4=row.tick_e4,
         fee_rate_e6=row.fee_rate_e6,
         taker_delay_ms=0,
-        coin=row.coin,
+        coin=row.coin.ljust(8, b"\0"),  # as in shared memory, so that they compare as equal
         slug=b"",
     )
 
@@ -249,7 +249,11 @@ def _mode(state: State, entry: Entry) -> list[Turn]:
     if then is Mode.HALTED:
         state.halt = cause
     elif state.mode is Mode.HALTED:
+        # The operator has seen it: what was counted towards it begins anew, but not a day's loss.
         state.halt = Cause.NONE
+        state.outcomes.clear()
+        state.failed_ms.clear()
+        state.peak_usd_e6 = 0
     if cause is Cause.OPERATOR:
         state.arm_nonce = max(state.arm_nonce, entry.payload.nonce)
     state.mode, state.cause = then, cause

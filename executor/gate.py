@@ -62,14 +62,21 @@ class Admitted:
     reserve_usd_e6: int
 
 
-def admit(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
-    """Admitted, or the first reason against it."""
-    for refusal, objects in _CHECKS:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the limits of risk leave (executor/risk.py)."""
+
+    shares: int
+    limit: Refusal
+    """The limit that leaves least."""
+
+
+def refusal(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Refusal | None:
+    """The first reason against a signal, whatever its size; None if there is none."""
+    for reason, objects in _CHECKS:
         if objects(signal, situation, settings):
-            return refusal
-    if _net_edge_e8(signal, situation) <= 0:
-        return Refusal.EDGE
-    return _sized(signal, situation, settings)
+            return reason
+    return Refusal.EDGE if _net_edge_e8(signal, situation) <= 0 else None
 
 
 def _legs(signal: Signal) -> list[tuple[int, int]]:
@@ -98,8 +105,10 @@ def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
     )
 
 
-def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
-    """The most units that signal, grid and cash allow."""
+def sized(
+    signal: Signal, situation: Situation, settings: ExecutorSettings, room: Room
+) -> Admitted | Refusal:
+    """The most units that signal, grid, limits and cash allow."""
     legs = _legs(signal)
     step = basket_step([price_e4 for _, price_e4 in legs])
     least = max(
@@ -108,6 +117,9 @@ def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> 
     offered = signal.size_e6 // SHARE_E6 // step * step
     if offered < least:
         return Refusal.SIZE
+    offered = min(offered, room.shares // step * step)
+    if offered < least:
+        return room.limit
     budget_usd_e6 = min(
         settings.max_basket_usd_e6, situation.free_cash_usd_e6 - settings.cash_reserve_usd_e6
     )

@@ -275,7 +275,7 @@ def _pace(state: State, entry: Entry) -> list[Turn]:
     row = entry.payload
     pace = state.pace.setdefault(row.group, Pace())
     pace.last_ms = row.last_ms
-    pace.by_minute[row.minute] = row.count
+    pace.by_minute[row.minute] = row.baskets
     for old in [known for known in pace.by_minute if known <= row.minute - 60]:
         del pace.by_minute[old]
     return []

@@ -67,7 +67,7 @@ class Pace(NamedTuple):
     last_ms: I64
     """When the last basket of the ladder was sent."""
     group: U32
-    count: U32
+    baskets: U32
 
 
 class Stands(NamedTuple):
