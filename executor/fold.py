@@ -252,7 +252,7 @@ def _mode(state: State, entry: Entry) -> list[Turn]:
         # The operator has seen it: what was counted towards it begins anew, but not a day's loss.
         state.halt = Cause.NONE
         state.outcomes.clear()
-        state.failed_ms.clear()
+        state.forgiven_ms = entry.wall_ns // 1_000_000
         state.peak_usd_e6 = 0
     if cause is Cause.OPERATOR:
         state.arm_nonce = max(state.arm_nonce, entry.payload.nonce)

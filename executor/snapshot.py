@@ -205,6 +205,7 @@ def _figures(state: State) -> snapshot_records.Figures:
         day=state.day,
         orders_day=state.orders_day,
         forgot_ms=state.forgot_ms,
+        forgiven_ms=state.forgiven_ms,
         mode_since_ms=state.mode_since_ms,
         system=state.system,
         arm_nonce=state.arm_nonce,
@@ -291,7 +292,7 @@ def _restore_figures(state: State, entry: Entry) -> list[Turn]:
     state.arm_nonce, state.last_signal = row.arm_nonce, row.last_signal
     state.orders_intended = row.orders_intended
     state.orders_day, state.orders_today = row.orders_day, row.orders_today
-    state.forgot_ms = row.forgot_ms
+    state.forgot_ms, state.forgiven_ms = row.forgot_ms, row.forgiven_ms
     state.peak_usd_e6, state.day, state.day_open_usd_e6 = (
         row.peak_usd_e6, row.day, row.day_open_usd_e6,
     )  # fmt: skip

@@ -91,6 +91,8 @@ class State:
     """By group: when its baskets were sent."""
     failed_ms: dict[tuple[str, str], int] = field(default_factory=dict)
     """By fill: when its trade was heard to have failed on chain; of the last two days."""
+    forgiven_ms: int = 0
+    """When the operator last ended a halt: what failed before has been seen."""
     forgot_ms: int = 0
     """When flights that are over were last forgotten."""
     flight_by_order: dict[str, int] = field(default_factory=dict)
@@ -143,7 +145,8 @@ class State:
 
     def failures(self, now_ms: int) -> int:
         """Trades of the last hour that failed on chain."""
-        return sum(at_ms > now_ms - HOUR_MS for at_ms in self.failed_ms.values())
+        since_ms = max(now_ms - HOUR_MS, self.forgiven_ms)
+        return sum(at_ms > since_ms for at_ms in self.failed_ms.values())
 
     def unsettled_ms(self, now_ms: int) -> int:
         """How long the oldest fill waits that counts and is not confirmed; 0 if there is none."""
@@ -192,7 +195,7 @@ class State:
             (self.peak_usd_e6, self.day_open_usd_e6, self.day),
             (self.sums.profit_usd_e6, self.sums.orphan_usd_e6),
             sorted(self.strangers),
-            (self.orders_day, self.orders_today, self.forgot_ms),
+            (self.orders_day, self.orders_today, self.forgot_ms, self.forgiven_ms),
             sorted((g, p.last_ms, sorted(p.by_minute.items())) for g, p in self.pace.items()),
             sorted(self.failed_ms.items()),
         )  # fmt: skip

@@ -42,6 +42,7 @@ class Figures(NamedTuple):
     day: I64
     orders_day: I64
     forgot_ms: I64
+    forgiven_ms: I64
     mode_since_ms: I64
     system: U64
     arm_nonce: U64
