@@ -8,6 +8,7 @@ cash and positions are the exchange's, to the micro-unit. At the end the exchang
 says whether anything was done twice or lost (sim/verdict.py).
 """
 
+import contextlib
 import random
 import secrets
 import sys
@@ -258,12 +259,13 @@ def campaign(cycles: int, seed: int, **options: Any) -> Report:
     """A whole campaign in a folder of its own."""
     seconds, mutant = options.pop("seconds", 10**9), options.pop("mutant", "")
     shown = options.pop("shown", False)
-    with tempfile.TemporaryDirectory(prefix="polytrio-crash-") as folder:
+    kept = options.pop("folder", None)
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="polytrio-crash-")
+        folder = kept or stack.enter_context(temporary)
         place = Place(f"c-{secrets.token_hex(4)}", Path(folder), seed, mutant)
-        try:
-            return Campaign(place, seed, **options).run(cycles, seconds, shown=shown)
-        finally:
-            place.end()
+        stack.callback(place.end)
+        return Campaign(place, seed, **options).run(cycles, seconds, shown=shown)
 
 
 @click.command()
@@ -271,11 +273,14 @@ def campaign(cycles: int, seed: int, **options: Any) -> Report:
 @click.option("--seconds", default=10.0**9, help="Or as many as fit into this time.")
 @click.option("--seed", type=int, help="Of faults, instants and the exchange; printed.")
 @click.option("--mutant", default="", help="A planted bug (tests/crash/planted.py).")
-def main(cycles: int, seconds: float, seed: int | None, mutant: str) -> None:
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep everything here.")
+def main(
+    *, cycles: int, seconds: float, seed: int | None, mutant: str, folder: Path | None
+) -> None:
     """Run a campaign and say what it came to; exit code 1 when anything was found."""
     seed = secrets.randbelow(10**6) if seed is None else seed
     click.echo(f"seed {seed}")
-    report = campaign(cycles, seed, seconds=seconds, mutant=mutant, shown=True)
+    report = campaign(cycles, seed, seconds=seconds, mutant=mutant, shown=True, folder=folder)
     click.echo("\n" + report.text())
     sys.exit(1 if report.findings else 0)
 

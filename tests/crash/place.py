@@ -30,10 +30,10 @@ from tests.crash.accounts import Books, read_books
 ROOT = Path(__file__).parents[2]
 BOOT_PATIENCE_S = 60.0
 SETTINGS = {
-    "DESK__COINS": '["BTC"]',
+    "DESK__COINS": '["BTC","ETH"]',
     "DESK__DAYS": "1",
     "SIM__OPENING_CASH_USD": "1000000",
-    "SIM__FRAMES_PER_SECOND": "120",
+    "SIM__FRAMES_PER_SECOND": "250",
     "SIM__MISPRICINGS_PER_MINUTE": "600",
     "ENGINE__COOLDOWN_MS": "20",
     "ENGINE__SIGNAL_WAIT_MS": "150",
@@ -89,7 +89,7 @@ class Place:
         }
         settings = load(None, environment)
         options = [*settings.sim_options(), "--mined-after-ms", "40", "--confirmed-after-ms", "120"]
-        ready = self._listening("sim", *options, "--truth", str(self.truth))
+        ready = self._listening("tests.crash.exchange", *options, "--truth", str(self.truth))
         self.url = ready["url"]
         self.spoil([])
         port = self.url.rsplit(":", 1)[1]
@@ -131,7 +131,7 @@ class Place:
 
     def _listening(self, module: str, *options: str) -> dict[str, Any]:
         words = [sys.executable, "-m", module, "--die-with-parent", "--port", "0", *options]
-        if module != "sim":
+        if module == "sim.proxy":
             words[words.index("--port")] = "--listen"
         child = self._start(module, words, piped=True)
         line = child.stdout.readline()
