@@ -36,7 +36,7 @@ from executor.wallet import ensure_paper_key, load
 from executor.wire import ORDER_TYPES
 from shm import records
 from shm.codes import BasketKind, Exchange, MarketKind, Outcome, Purpose, Side
-from shm.journal_files import SYSTEM_CLOCK
+from shm.journal_files import SYSTEM_CLOCK, Place
 from shm.layout import Market
 from shm.limits import JournalSettings, RiskSettings
 from shm.records import Kind
@@ -47,6 +47,7 @@ from sim.market import Market as SimMarket
 from sim.order import Side as SimSide
 from sim.trades import Delays
 from sim.venue import Venue as SimVenue
+from tests.crash.accounts import entries_of
 from tests.engine.factory import market as market_of
 from tests.sim.live import Catalog, Client, Still, serving
 
@@ -262,6 +263,12 @@ class Hand:
             return legs_over and not state.ledger.unconfirmed
 
         await self.until(over, f"all is settled: {self.said}")
+
+    def journal_entries(self) -> list[Any]:
+        """Records of the living segment, as a reader finds them."""
+        assert self.journal is not None
+        place = Place(self.folder / "journal")
+        return entries_of(place.segment(self.journal.segment), self.journal.segment)
 
     # --- the exchange's side ----------------------------------------------------------------------
 
