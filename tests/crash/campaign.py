@@ -32,8 +32,8 @@ from tests.crash.place import Executor, Never, Place
 
 SETTLED_EVERY = 100
 FAULTS_EVERY = 5
-LIFE_MAX_S = 1.2
-FAILPOINT_LIFE_S = 3.0
+LIFE_MAX_S = 0.8
+FAILPOINT_LIFE_S = 1.5
 HALT_SLACK_NS = 500_000_000
 """What was written to a socket before the halt may arrive so much later on a busy machine."""
 QUOTE_LIMIT_MS = 60_000

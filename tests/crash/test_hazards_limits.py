@@ -17,12 +17,13 @@ from executor.gate import Admitted
 from executor.http import Reply
 from executor.journal import Journal, JournalFull, JournalPoisoned
 from executor.modes import worst
+from executor.repairing import needs_repair
 from executor.risk import refusal as risk_refusal
 from executor.snapshot import draft
 from executor.state import State
 from executor.venue import Unavailable
 from shm import records
-from shm.codes import Cause, Exchange, LegReason, LegState, Mode, Refusal
+from shm.codes import Cause, Exchange, LegReason, LegState, Mode, Purpose, Refusal
 from shm.errors import ConfigError, JournalError, JournalGone, JournalOlder, RoleTaken
 from shm.journal_files import Place
 from shm.limits import JournalSettings, RiskSettings
@@ -234,6 +235,75 @@ async def test_a32_what_leaves_is_counted_at_the_socket(tmp_path):
         await one.send()
         await one.send(one.wish(1))
         assert (one.signs.orders_intended, one.signs.orders_on_wire) == (4, 4)
+
+
+@scenario
+async def test_a5_a_user_channel_that_is_silent_loses_no_fill(tmp_path):
+    async with hand(tmp_path, rule("user", "lose")) as one:
+        flight = await one.send()
+        assert list(legs_of(flight)) == [FILLED] * 3
+        assert flight.open
+        await one.until(lambda: flight.state.name == "COMPLETE", "the fills are found")
+        await one.require_agreement()
+
+
+@scenario
+async def test_a4_a_fill_that_comes_while_the_ledger_is_opened_counts(tmp_path):
+    async with hand(tmp_path, rule("user", "late", ms=300)) as one:
+        await one.send()
+        early = one.intake
+        early._open = False  # as between log-in and OPENED
+        await one.until(lambda: early._early, "fills came")
+        early.open()
+        await one.require_agreement()
+
+
+@scenario
+async def test_a16_there_is_one_repair_at_a_time(tmp_path):
+    async with hand(tmp_path, rule("order", "kill", when={"leg": 1, "nth": 1})) as one:
+        flight = await one.send()
+        await one.settled()
+        ledger = one.chronicle.state.ledger
+        assert needs_repair(flight, ledger)
+        await one.rules(rule(POSTS, "lose"), rule("user", "late", ms=1_500))
+        basket = one.basket(1)._replace(parent=flight.id, purpose=Purpose.REPAIR)
+        ready = one.launcher.build(one.chronicle.next_flight, basket, [one.wish(0)])
+        await one.venue.warm()
+        connection = one.venue.idle_connection()
+        repair = one.dispatcher.send(ready, connection)
+        assert not needs_repair(flight, ledger)
+        await one.dispatcher.answer(repair, connection, 0.2)
+        assert not needs_repair(flight, ledger)
+        await one.until(lambda: flight.state.name == "COMPLETE", "repaired")
+        await one.require_agreement()
+
+
+@scenario
+async def test_a30_an_order_of_somebody_else_halts(tmp_path):
+    by_hand = {
+        "at": "clock",
+        "then": {
+            "do": "manual_order", "token": tokens(0)[0], "side": "BUY", "shares": "10",
+            "price": "0.5", "rest": False,
+        },
+    }  # fmt: skip
+    async with hand(tmp_path) as one:
+        await one.send(one.wish(1))
+        await one.settled()
+        await one.rules(by_hand)
+        state = one.chronicle.state
+        await one.until(lambda: state.strangers, "it is seen")
+        found = demands(state, state.exposure(), one.signs, LIMITS)
+        assert (Mode.HALTED, Cause.STRANGER) in {(d.mode, d.cause) for d in found}
+
+
+@scenario
+async def test_an_intent_can_only_ever_be_one_order(tmp_path):
+    async with hand(tmp_path) as one:
+        basket, wishes = one.basket(1), [one.wish()]
+        first = [one.launcher.build(7, basket, wishes).intents[0].order_hash for _ in range(3)]
+        assert len(set(first)) == 1
+        assert one.launcher.build(8, basket, wishes).intents[0].order_hash not in first
 
 
 # --- the disk ---------------------------------------------------------------------------------
