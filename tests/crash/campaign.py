@@ -238,9 +238,7 @@ class Campaign:
         findings += c2_known(story, books.intents.keys(), wallets)
         findings += c3_conserved(story)
         findings += c4_capped(story, CAPS)
-        halts = [
-            (since + HALT_SLACK_NS, until) for since, until in [*books.halts, *self._halts]
-        ]
+        halts = [(since + HALT_SLACK_NS, until) for since, until in [*books.halts, *self._halts]]
         findings += c5_halted(story, halts)
         late = [one for one in c6_settled(story, books.claims) if "the log ends" not in one.text]
         findings += late

@@ -78,14 +78,18 @@ VENUE: dict[str, list[Rule]] = {
     "refused hashes": [rule("clock", "index_refused")],
 }
 CONNECTION: dict[str, list[Rule]] = {
-    "resets": [{"way": "down", "when": {"chance": 0.1}, "then": {"do": "reset", "after_bytes": 400}}],
+    "resets": [
+        {"way": "down", "when": {"chance": 0.1}, "then": {"do": "reset", "after_bytes": 400}}
+    ],
     "replies vanish": [
         {"way": "down", "request": POSTS, "when": {"chance": 0.2}, "then": {"do": "drop"}}
     ],
     "requests come late": [
         {"way": "up", "request": POSTS, "when": {"chance": 0.2}, "then": {"do": "late", "ms": 350}}
     ],
-    "slices": [{"way": "down", "when": {"every": 2}, "then": {"do": "slice", "bytes": 40, "gap_ms": 1}}],
+    "slices": [
+        {"way": "down", "when": {"every": 2}, "then": {"do": "slice", "bytes": 40, "gap_ms": 1}}
+    ],
     "latency": [{"when": {"every": 2}, "then": {"do": "latency", "ms": 20, "jitter_ms": 10}}],
 }
 """Names say what it is; several rules of one name belong together."""

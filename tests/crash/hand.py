@@ -21,7 +21,7 @@ from executor import comparing
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
-from executor.flights import Flight
+from executor.flights import Flight, awaited
 from executor.intake import Intake
 from executor.journal import Journal
 from executor.launching import ORDER_TYPE, Launcher, Wish
@@ -80,11 +80,11 @@ def sim_venue() -> SimVenue:
     house = House(exchange.floor, Random(1))
     for number in range(MARKETS):
         cid = "0x" + f"{number + 1:02x}" * 32
-        listed = SimMarket(Facts(condition_id=cid, tokens=tokens(number), neg_risk=False), 10, now_ms)
-        exchange.list_market(listed)
-        house.set_levels(
-            listed, [((SimSide(s), p), n * ONE_E6) for s, p, n in LEVELS], now_ms
+        listed = SimMarket(
+            Facts(condition_id=cid, tokens=tokens(number), neg_risk=False), 10, now_ms
         )
+        exchange.list_market(listed)
+        house.set_levels(listed, [((SimSide(s), p), n * ONE_E6) for s, p, n in LEVELS], now_ms)
     return SimVenue(exchange, Catalog(), Still(), now_ms)
 
 
@@ -260,7 +260,8 @@ class Hand:
         def over() -> bool:
             flights = state.flights.values()
             legs_over = not any(leg.open for flight in flights for leg in flight.legs)
-            return legs_over and not state.ledger.unconfirmed
+            waits = any(awaited(flight, state.ledger) for flight in flights)
+            return legs_over and not waits and not state.ledger.unconfirmed
 
         await self.until(over, f"all is settled: {self.said}")
 

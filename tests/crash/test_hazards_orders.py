@@ -23,6 +23,8 @@ from tests.executor.test_legging import ASKS, BIDS, trio
 
 LIMITS = RiskSettings()
 POSTS = "POST /orders"
+LATE_FILLS = rule("user", "late", ms=600)
+"""Otherwise the user channel is faster than any answer."""
 FILLED, KILLED, REFUSED, DOUBT = "FILLED", "KILLED", "REFUSED", "DOUBT"
 
 
@@ -133,10 +135,10 @@ async def test_a4_killed_around_the_record_of_a_fill_it_counts_once(tmp_path, mo
 async def test_a5_a_lost_reply_leaves_a_doubt_that_ends_by_proof_without_a_second_order(
     spoilt, tmp_path
 ):
-    async with hand(tmp_path, spoilt) as one:
+    async with hand(tmp_path, spoilt, LATE_FILLS) as one:
         flight = await one.send()
-        assert set(legs_of(flight)) <= {DOUBT, FILLED}  # the user channel may have been faster
-        assert one.chronicle.state.reserved_usd_e6 > 0 or flight.state is FlightState.COMPLETE
+        assert list(legs_of(flight)) == [DOUBT] * 3
+        assert one.chronicle.state.reserved_usd_e6 > 0
         await one.settled()
         assert list(legs_of(flight)) == [FILLED] * 3
         assert one.posts() == 1
@@ -160,9 +162,10 @@ async def test_a5_a_request_that_never_arrived_ends_as_never_landed(tmp_path):
 )
 @scenario
 async def test_a6_a_server_error_proves_nothing(kind, moment, tmp_path):
-    async with hand(tmp_path, rule(POSTS, "answer", kind=kind, moment=moment)) as one:
+    spoilt = rule(POSTS, "answer", kind=kind, moment=moment)
+    async with hand(tmp_path, spoilt, LATE_FILLS) as one:
         flight = await one.send()
-        assert REFUSED not in legs_of(flight)
+        assert list(legs_of(flight)) == [DOUBT] * 3
         await one.settled()
         landed = moment == "after"
         assert list(legs_of(flight)) == [FILLED if landed else "NEVER_LANDED"] * 3
@@ -173,9 +176,9 @@ async def test_a6_a_server_error_proves_nothing(kind, moment, tmp_path):
 @scenario
 async def test_a7_duplicated_proves_that_it_landed_and_the_fills_are_looked_for(tmp_path):
     spoilt = rule(POSTS, "answer", kind="duplicated", moment="after")
-    async with hand(tmp_path, spoilt) as one:
+    async with hand(tmp_path, spoilt, LATE_FILLS) as one:
         flight = await one.send()
-        assert set(legs_of(flight)) <= {"LANDED", FILLED}
+        assert list(legs_of(flight)) == ["LANDED"] * 3
         await one.settled()
         assert list(legs_of(flight)) == [FILLED] * 3
         await one.require_agreement()
@@ -251,9 +254,9 @@ async def test_a12_an_account_that_may_not_trade_halts(kind, tmp_path):
 )  # fmt: skip
 @scenario
 async def test_a13_a_200_that_says_nothing_is_a_doubt(how, tmp_path):
-    async with hand(tmp_path, rule(POSTS, "garble", how=how)) as one:
+    async with hand(tmp_path, rule(POSTS, "garble", how=how), LATE_FILLS) as one:
         flight = await one.send()
-        assert set(legs_of(flight)) <= {DOUBT, FILLED}
+        assert list(legs_of(flight)) == [DOUBT] * 3
         await one.settled()
         assert list(legs_of(flight)) == [FILLED] * 3
         await one.require_agreement()
@@ -282,8 +285,10 @@ async def test_a14_a_batch_is_read_by_hashes_and_never_by_places(how, tmp_path):
     if how == "blank":
         mixed["then"]["text"] = "words that nobody has heard before"
     killed = rule("order", "kill", when={"leg": 1})
-    async with hand(tmp_path, mixed, killed) as one:
+    async with hand(tmp_path, mixed, killed, LATE_FILLS) as one:
         flight = await one.send()
+        unsaid = how in {"missing", "blank"}
+        assert list(legs_of(flight)) == [KILLED, DOUBT if unsaid else FILLED, FILLED]
         await one.settled()
         assert list(legs_of(flight)) == [KILLED, FILLED, FILLED]
         await one.require_agreement()
