@@ -1,7 +1,7 @@
 """Named places where the executor can be told to die, for tests: POLYTRIO_FAILPOINT=name[:n].
 
-At the n-th pass the process gets SIGKILL, as from the kernel: nothing is flushed, nothing is closed,
-no handler runs. Refused where real money is traded. Unset it costs one comparison.
+At the n-th pass the process gets SIGKILL, as from the kernel: nothing is flushed or closed, no
+handler runs. Refused where real money is traded. Unset it costs one comparison.
 """
 
 import os
@@ -45,7 +45,7 @@ _left = 0
 
 def prepare(text: str | None, *, live: bool) -> None:
     """Take the wish of the environment; `ConfigError` for one that is not understood, or live."""
-    global _name, _left  # noqa: PLW0603  # one process dies once
+    global _name, _left  # one process dies once
     _name, _left = "", 0
     if not text:
         return
@@ -59,7 +59,7 @@ def prepare(text: str | None, *, live: bool) -> None:
 
 def reach(name: str) -> None:
     """Pass a place; die there if that was asked for."""
-    global _left  # noqa: PLW0603
+    global _left
     if name == _name:
         _left -= 1
         if _left == 0:

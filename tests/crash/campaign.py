@@ -41,6 +41,7 @@ CAPS = Caps(wallet_usd_e6=900_000_000_000)
 ORDINARY = {Cause.NONE, Cause.KILL, Cause.SETTLEMENT, Cause.REFUSALS, Cause.DOUBT, Cause.BALANCE}
 """Why trading may have halted here. What a comparison or the identity of an order says is none."""
 SETTLE_S = 60.0
+FINDINGS_SHOWN = 40
 
 
 @dataclass
@@ -67,19 +68,18 @@ class Report:
     def text(self) -> str:
         """In a few lines."""
         missed = [name for name in NAMES if not self.deaths[name]]
-        return "\n".join([
-            f"{self.cycles} deaths in {self.seconds:.0f} s "
-            f"({60 * self.cycles / max(1.0, self.seconds):.0f} a minute), "
-            f"{self.settled} times all was settled and compared, "
-            f"{self.kills} presses of the kill switch, {self.arms} armings",
-            f"{self.orders} orders at the exchange, {self.trades} trades ({self.failed} failed), "
-            f"{self.doubts} orders in doubt, {self.repairs} repairs, "
-            f"{self.segments} journal segments, {self.lines} lines of truth",
+        times = f"{60 * self.cycles / max(1.0, self.seconds):.0f} a minute"
+        lines = [
+            f"{self.cycles} deaths in {self.seconds:.0f} s ({times}), {self.settled} times all was "
+            "settled and compared",
+            f"{self.kills} presses of the kill switch, {self.arms} armings after halts",
+            f"{self.orders} orders at the exchange, {self.trades} trades ({self.failed} failed)",
+            f"{self.doubts} orders in doubt, {self.repairs} repairs, {self.segments} segments",
             f"at failpoints: {sum(self.deaths[name] for name in NAMES)} deaths; "
             f"not reached: {', '.join(missed) or 'none'}",
-            f"{len(self.findings)} findings",
-            *self.findings[:40],
-        ])  # fmt: skip
+            f"{len(self.findings)} findings in {self.lines} lines of truth",
+        ]
+        return "\n".join([*lines, *self.findings[:FINDINGS_SHOWN]])
 
 
 class Campaign:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ from shm.layout import Market
 from shm.limits import JournalSettings, RiskSettings
 from shm.records import Kind
 from shm.settings import DeskSettings, ExecutorSettings, Settings, VenueSettings
+from sim.exchange import Exchange as SimExchange
 from sim.house import House
 from sim.market import Facts
 from sim.market import Market as SimMarket
@@ -71,10 +73,6 @@ def scenario(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., No
 
 def sim_venue() -> SimVenue:
     """An exchange with three markets whose books stand still."""
-    from random import Random  # noqa: PLC0415
-
-    from sim.exchange import Exchange as SimExchange  # noqa: PLC0415
-
     now_ms = time.time_ns() // 1_000_000
     exchange = SimExchange(1, 1_000_000 * ONE_E6, Delays(20, 60))
     house = House(exchange.floor, Random(1))
@@ -155,7 +153,7 @@ class Hand:
             clock=SYSTEM_CLOCK, root=self.folder, threaded=False,
         )  # fmt: skip
         self.signs = Signs()
-        self.chronicle = Chronicle(self.journal, lambda turn: None)
+        self.chronicle = Chronicle(self.journal, lambda _turn: None)
         self.venue = Venue(settings, signer.wallet)
         assert await self.venue.log_in() is None
         counts: Any = self.counts

@@ -45,7 +45,7 @@ def become_executor(order: dict, instance: str) -> None:
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # told as the interpreter would tell it
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Everything around an executor that is to die often: exchange, proxy, feed, engine; and its births.
+"""Everything around an executor that is to die often: exchange, proxy, feed, engine; its births.
 
 Only the executor is killed. The exchange keeps its truth in a file; every byte between executor and
 exchange passes the proxy.

@@ -10,9 +10,10 @@ knows nothing of it. tests/crash/test_planted.py proves each catcher.
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from executor import (
@@ -413,7 +414,7 @@ class Bug(NamedTuple):
 
     make: Callable[[], None]
     catcher: str
-    arguments: dict[str, Any] = {}
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
 _ORDERS, _LIMITS = "tests.crash.test_hazards_orders:", "tests.crash.test_hazards_limits:"

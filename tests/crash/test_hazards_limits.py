@@ -371,7 +371,7 @@ def test_d2_a_sync_that_fails_is_final(tmp_path, monkeypatch):
     from executor.chronicle import Chronicle
 
     with pytest.raises(JournalError):
-        Chronicle(one, lambda turn: None).require_disk()
+        Chronicle(one, lambda _turn: None).require_disk()
 
 
 def filled(folder, count=20):
