@@ -172,7 +172,12 @@ class Executor:
         )  # fmt: skip
 
     async def _until_true(self) -> str | None:
+        """While it starts: the loop does not turn yet, so that this has to."""
         return await self._reconciler.until_true(self._limits[1], self._stopping, self._turn)
+
+    async def _until_true_again(self) -> str | None:
+        """While the loop turns."""
+        return await self._reconciler.until_true(self._limits[1], self._stopping, lambda: None)
 
     async def _keep_warm(self) -> None:
         """An order must not wait for a connection to be made."""
@@ -209,7 +214,7 @@ class Executor:
             self._mender.look(self._launcher, settings)
         self._heed_short_cash()
         if not self._governor.taking:
-            self._keep(self._governor.obey(self._until_true, around.signs))
+            self._keep(self._governor.obey(self._until_true_again, around.signs))
         if self._refill is not None:
             self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
