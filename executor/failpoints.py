@@ -1,7 +1,7 @@
-"""Named places where the executor can be told to die, for tests: POLYTRIO_FAILPOINT=name[:n].
+"""Named places where the executor can be told to die, for tests: POLYTRIO_FAILPOINT=name[:n],...
 
 At the n-th pass the process gets SIGKILL, as from the kernel: nothing is flushed or closed, no
-handler runs. Refused where real money is traded. Unset it costs one comparison.
+handler runs. Refused where real money is traded. Unset it costs one look into an empty table.
 """
 
 import os
@@ -39,28 +39,29 @@ NAMES = (
     "ended-written",
 )
 """In the order in which a process comes by: its start, an order, what is made of it."""
-_name = ""
-_left = 0
+_left: dict[str, int] = {}
+"""Passes that are left, by name."""
 
 
 def prepare(text: str | None, *, live: bool) -> None:
     """Take the wish of the environment; `ConfigError` for one that is not understood, or live."""
-    global _name, _left  # one process dies once
-    _name, _left = "", 0
+    _left.clear()
     if not text:
         return
     if live:
         raise ConfigError(f"{VARIABLE} is set, and real money is traded: remove it")
-    name, _, times = text.partition(":")
-    if name not in NAMES or not (times or "1").isdecimal() or times == "0":
-        raise ConfigError(f"{VARIABLE}={text!r} is none of {', '.join(NAMES)}, with :n or without")
-    _name, _left = name, int(times or "1")
+    for wish in text.split(","):
+        name, _, times = wish.partition(":")
+        if name not in NAMES or not (times or "1").isdecimal() or times == "0":
+            known = ", ".join(NAMES)
+            raise ConfigError(f"{VARIABLE}: {wish!r} is none of {known}, with :n or without")
+        _left[name] = int(times or "1")
 
 
 def reach(name: str) -> None:
     """Pass a place; die there if that was asked for."""
-    global _left
-    if name == _name:
-        _left -= 1
-        if _left == 0:
+    if name in _left:
+        _left[name] -= 1
+        if _left[name] == 0:
+            os.write(2, f"failpoint {name}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)

@@ -32,8 +32,12 @@ from tests.crash.place import Executor, Never, Place
 
 SETTLED_EVERY = 100
 FAULTS_EVERY = 5
-LIFE_MAX_S = 0.8
-FAILPOINT_LIFE_S = 1.5
+START_S, TRADE_S, PLACE_S, PATIENCE_S = 0.4, 0.7, 1.2, 4.0
+"""How long the kinds of life last at most: from birth, from being armed (twice), waiting for it."""
+PRESSES = 0.08
+RARE = tuple(
+    name for name in NAMES if name.split("-")[0] in {"rotation", "repair", "ended", "verdict"}
+)
 HALT_SLACK_NS = 500_000_000
 """What was written to a socket before the halt may arrive so much later on a busy machine."""
 QUOTE_LIMIT_MS = 60_000
@@ -69,14 +73,14 @@ class Report:
         """In a few lines."""
         missed = [name for name in NAMES if not self.deaths[name]]
         times = f"{60 * self.cycles / max(1.0, self.seconds):.0f} a minute"
+        reached = sum(self.deaths[name] for name in NAMES)
         lines = [
-            f"{self.cycles} deaths in {self.seconds:.0f} s ({times}), {self.settled} times all was "
-            "settled and compared",
+            f"{self.cycles} deaths in {self.seconds:.0f} s ({times})",
+            f"{self.settled} times all was settled and compared",
             f"{self.kills} presses of the kill switch, {self.arms} armings after halts",
             f"{self.orders} orders at the exchange, {self.trades} trades ({self.failed} failed)",
             f"{self.doubts} orders in doubt, {self.repairs} repairs, {self.segments} segments",
-            f"at failpoints: {sum(self.deaths[name] for name in NAMES)} deaths; "
-            f"not reached: {', '.join(missed) or 'none'}",
+            f"{reached} deaths at failpoints; not reached: {', '.join(missed) or 'none'}",
             f"{len(self.findings)} findings in {self.lines} lines of truth",
         ]
         return "\n".join([*lines, *self.findings[:FINDINGS_SHOWN]])
@@ -85,11 +89,11 @@ class Report:
 class Campaign:
     """See the module."""
 
-    def __init__(self, place: Place, seed: int, *, faulty: bool = True) -> None:
+    def __init__(self, place: Place, seed: int, settled_every: int = SETTLED_EVERY) -> None:
         self.place = place
         self.random = random.Random(seed)
         self.report = Report()
-        self._faulty = faulty
+        self._settled_every = settled_every
         self._halts: list[tuple[int, int | None]] = []
 
     def run(self, cycles: int, seconds: float = 10**9, *, shown: bool = False) -> Report:
@@ -99,16 +103,19 @@ class Campaign:
         while self.report.cycles < cycles and time.monotonic() - began_s < seconds:
             if self.report.findings:
                 break
-            if self.report.cycles % FAULTS_EVERY == 0 and self._faulty:
+            if self.report.cycles % FAULTS_EVERY == 0:
                 self._change_faults()
             self._cycle()
             self.report.cycles += 1
-            if self.report.cycles % SETTLED_EVERY == 0:
+            if self.report.cycles % self._settled_every == 0:
                 self.settle()
+                if not self.report.settled & (self.report.settled - 1):
+                    self._judge()  # the log grows: not every time
             if shown and self.report.cycles % 20 == 0:
                 self._show(cycles, began_s)
         self.settle()
-        self._judge()
+        if not self.report.findings:
+            self._judge()
         self.report.seconds = time.monotonic() - began_s
         return self.report
 
@@ -130,34 +137,47 @@ class Campaign:
         self.place.spoil(spoiled)
 
     def _cycle(self) -> None:
-        chosen, life_s = "", self.random.uniform(0.02, LIFE_MAX_S)
-        if self.random.random() < 0.6:
-            least = min(self.report.deaths[name] for name in NAMES)
-            names = [name for name in NAMES if self.report.deaths[name] == least]
-            rare = self.random.random() < 0.5
-            chosen = self.random.choice(names if rare else NAMES)
-            life_s = FAILPOINT_LIFE_S if rare else life_s
-        passes = self.random.choice((1, 1, 2, 3))
-        life = self.place.birth(f"{chosen}:{passes}" if chosen else "")
-        deadline_s = time.monotonic() + life_s
-        presses = self.random.random() < 0.03
+        """Three kinds of life: dies at an instant of its start, of its trade, or at a place."""
+        kind = self.random.choices(("start", "trade", "place"), (2, 4, 5))[0]
+        failpoints = self._failpoints() if kind == "place" else ""
+        account = self.place.account()
+        life = self.place.birth(failpoints)
+        began_s = time.monotonic()
+        deadline_s = began_s + (self.random.uniform(0, START_S) if kind == "start" else PATIENCE_S)
+        presses = kind == "trade" and self.random.random() < PRESSES
+        armed = False
         while time.monotonic() < deadline_s and not self.place.dead(life):
-            time.sleep(0.005)
+            time.sleep(0.003)
             self._mind_halts()
-            if presses and self.place.mode is Mode.ARMED:
-                presses = False
+            now = self.place.account()
+            if armed or now.mode != Mode.ARMED or now.mode_since_ms == account.mode_since_ms:
+                continue
+            armed = True
+            if presses:
                 self._press(life)
-        self._bury(life, chosen)
+            if kind != "start":
+                lives_s = self.random.uniform(0, TRADE_S) if kind == "trade" else PLACE_S
+                deadline_s = time.monotonic() + lives_s
+        self._bury(life, failpoints)
 
-    def _bury(self, life: Executor, chosen: str) -> None:
+    def _failpoints(self) -> str:
+        """The one that was reached least, or any; and rare ones, should it come by."""
+        least = min(self.report.deaths[name] for name in NAMES)
+        names = [name for name in NAMES if self.report.deaths[name] == least]
+        chosen = [self.random.choice(names if self.random.random() < 0.5 else NAMES)]
+        chosen += [name for name in RARE if self.random.random() < 0.3]
+        return ",".join(f"{name}:{self.random.choice((1, 1, 2))}" for name in set(chosen))
+
+    def _bury(self, life: Executor, failpoints: str) -> None:
         place = self.place
         by_itself = place.dead(life)
-        if by_itself and life.code != -9:
+        if by_itself and (life.code != -9 or not failpoints):
             self.report.findings.append(
                 f"executor ended with code {life.code}: {place.log('executor', 1_500)}"
             )
         place.kill(life)
-        self.report.deaths[chosen if by_itself else "instant"] += 1
+        where = place.last_words() if by_itself else "instant"
+        self.report.deaths[where] += 1
 
     def _press(self, life: Executor) -> None:
         """The kill switch, until the executor says that it has halted; then the operator's word."""

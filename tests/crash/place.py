@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 BOOT_PATIENCE_S = 60.0
 SETTINGS = {
     "DESK__COINS": '["BTC","ETH"]',
-    "DESK__DAYS": "1",
+    "DESK__DAYS": "2",
     "SIM__OPENING_CASH_USD": "1000000",
     "SIM__FRAMES_PER_SECOND": "250",
     "SIM__MISPRICINGS_PER_MINUTE": "600",
@@ -142,9 +142,9 @@ class Place:
         """Whether a stage says that it runs."""
         return self._roles.row(role).state == StageState.RUNNING
 
-    def birth(self, failpoint: str = "") -> Executor:
-        """A new executor; it dies at the failpoint, if it comes by."""
-        order = {"environment": {VARIABLE: failpoint}, "log": str(self.folder / "executor.log")}
+    def birth(self, failpoints: str = "") -> Executor:
+        """A new executor; it dies at the first of the failpoints that it comes by."""
+        order = {"environment": {VARIABLE: failpoints}, "log": str(self.folder / "executor.log")}
         self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
         self._nursery.stdin.flush()
         seen = set(self._lives)
@@ -199,6 +199,10 @@ class Place:
     def log(self, name: str, last: int = 3_000) -> str:
         """The end of what a process said."""
         return (self.folder / f"{name}.log").read_text()[-last:]
+
+    def last_words(self) -> str:
+        """Name of the failpoint that the last executor died at."""
+        return self.log("executor", 200).strip().rsplit("failpoint ", 1)[-1]
 
     def until(self, condition: Any, what: str, patience_s: float = 30.0) -> Any:
         """Wait; patient, because nothing here measures time."""

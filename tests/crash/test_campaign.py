@@ -1,0 +1,47 @@
+"""Deaths by the hundred on a bad exchange: nothing lost, nothing twice; bugs do not get through.
+
+As many deaths as fit into four minutes here, 2,000 by `make crash`, 20,000 by `make soak`.
+"""
+
+import os
+import secrets
+import sys
+
+import pytest
+
+from tests.crash.campaign import campaign
+
+pytestmark = pytest.mark.proof
+LONG = os.environ.get("POLYTRIO_SOAK") == "long"
+CYCLES, SECONDS = (20_000, 10.0**9) if LONG else (2_000, 200.0)
+LEAST = 20
+"""Deaths below which the run says nothing, however slow the machine is."""
+BUG_CYCLES, BUG_SECONDS = 400, 150.0
+
+
+def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twice(capsys):
+    seed = secrets.randbelow(10**6)
+    report = campaign(CYCLES, seed, seconds=SECONDS, shown=LONG)
+    with capsys.disabled():
+        sys.stdout.write(f"\nseed {seed}: {report.text()}\n")
+    assert report.findings == [], f"seed {seed}"
+    assert report.cycles >= LEAST
+    assert report.settled >= 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fresh salt on retry",
+        "journal after the send",
+        "a fill counts twice",
+        "a failed trade stands",
+        "doubts are forgotten at a start",
+    ],
+)
+def test_a_planted_bug_does_not_survive_a_campaign(name, capsys):
+    report = campaign(BUG_CYCLES, 7, seconds=BUG_SECONDS, mutant=name, settled_every=10)
+    with capsys.disabled():
+        found = report.findings[0][:100] if report.findings else "nothing"
+        sys.stdout.write(f"\n{name}: {report.cycles} deaths: {found}\n")
+    assert report.findings, report.text()
