@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,18 @@ class Report:
 class Campaign:
     """See the module."""
 
-    def __init__(self, place: Place, seed: int, settled_every: int = SETTLED_EVERY) -> None:
+    def __init__(
+        self,
+        place: Place,
+        seed: int,
+        settled_every: int = SETTLED_EVERY,
+        failpoints: Sequence[str] = NAMES,
+    ) -> None:
         self.place = place
         self.random = random.Random(seed)
         self.report = Report()
         self._settled_every = settled_every
+        self._names = failpoints
         self._halts: list[tuple[int, int | None]] = []
 
     def run(self, cycles: int, seconds: float = 10**9, *, shown: bool = False) -> Report:
@@ -162,9 +170,9 @@ class Campaign:
 
     def _failpoints(self) -> str:
         """The one that was reached least, or any; and rare ones, should it come by."""
-        least = min(self.report.deaths[name] for name in NAMES)
-        names = [name for name in NAMES if self.report.deaths[name] == least]
-        chosen = [self.random.choice(names if self.random.random() < 0.5 else NAMES)]
+        least = min(self.report.deaths[name] for name in self._names)
+        rare = [name for name in self._names if self.report.deaths[name] == least]
+        chosen = [self.random.choice(rare if self.random.random() < 0.5 else self._names)]
         chosen += [name for name in RARE if self.random.random() < 0.3]
         return ",".join(f"{name}:{self.random.choice((1, 1, 2))}" for name in set(chosen))
 

@@ -7,8 +7,8 @@ An executor that lives for half a second has to find something to do. Everything
 from sim import generator
 from sim.__main__ import main
 
-generator.LIFE_MIN_MS, generator.LIFE_MAX_MS = 150, 450
-generator.REST_MS = 15
+generator.LIFE_MIN_MS, generator.LIFE_MAX_MS = 80, 250
+generator.REST_MS = 5
 generator.LEG_SPREAD_MS = 2
 
 if __name__ == "__main__":

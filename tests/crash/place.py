@@ -30,10 +30,10 @@ from tests.crash.accounts import Books, read_books
 ROOT = Path(__file__).parents[2]
 BOOT_PATIENCE_S = 60.0
 SETTINGS = {
-    "DESK__COINS": '["BTC","ETH"]',
-    "DESK__DAYS": "2",
+    "DESK__COINS": '["BTC"]',
+    "DESK__DAYS": "1",
     "SIM__OPENING_CASH_USD": "1000000",
-    "SIM__FRAMES_PER_SECOND": "250",
+    "SIM__FRAMES_PER_SECOND": "150",
     "SIM__MISPRICINGS_PER_MINUTE": "600",
     "ENGINE__COOLDOWN_MS": "20",
     "ENGINE__SIGNAL_WAIT_MS": "150",

@@ -1,4 +1,4 @@
-"""pmquant 0.7.1 buys once and says what it believes. Run by its own interpreter, knows nothing of us.
+"""pmquant 0.7.1 buys once and says what it believes. Run by its own interpreter.
 
 .bench/pmquant/bin/python tests/crash/rival.py URL KEY CONDITION TOKEN PRICE USD
 """
