@@ -96,12 +96,14 @@ class Campaign:
         seed: int,
         settled_every: int = SETTLED_EVERY,
         failpoints: Sequence[str] = NAMES,
+        always: Sequence[str] = (),
     ) -> None:
         self.place = place
         self.random = random.Random(seed)
         self.report = Report()
         self._settled_every = settled_every
         self._names = failpoints
+        self._always = always
         self._halts: list[tuple[int, int | None]] = []
 
     def run(self, cycles: int, seconds: float = 10**9, *, shown: bool = False) -> Report:
@@ -139,7 +141,7 @@ class Campaign:
     # --- one life ---------------------------------------------------------------------------------
 
     def _change_faults(self) -> None:
-        names, rules, spoiled = script(self.random)
+        names, rules, spoiled = script(self.random, self._always)
         self.report.faults.update(names)
         self.place.rules(rules)
         self.place.spoil(spoiled)

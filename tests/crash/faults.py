@@ -1,6 +1,7 @@
 """The fault script: what the exchange and the connection do wrong, a few of them at a time."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 Rule = dict[str, Any]
@@ -95,9 +96,11 @@ CONNECTION: dict[str, list[Rule]] = {
 """Names say what it is; several rules of one name belong together."""
 
 
-def script(chosen: random.Random) -> tuple[list[str], list[Rule], list[Rule]]:
+def script(
+    chosen: random.Random, always: Sequence[str] = ()
+) -> tuple[list[str], list[Rule], list[Rule]]:
     """(names, rules of the exchange, rules of the connection)."""
-    names = chosen.sample(sorted(VENUE), chosen.randint(0, 4))
+    names = sorted({*always, *chosen.sample(sorted(VENUE), chosen.randint(0, 4))})
     spoiled = chosen.sample(sorted(CONNECTION), chosen.choice((0, 0, 1)))
     rules = [one for name in names for one in VENUE[name]]
     return names + spoiled, rules, [one for name in spoiled for one in CONNECTION[name]]
