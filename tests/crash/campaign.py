@@ -115,7 +115,10 @@ class Campaign:
                 break
             if self.report.cycles % FAULTS_EVERY == 0:
                 self._change_faults()
-            self._cycle()
+            try:
+                self._cycle()
+            except Never as never:
+                self.report.findings.append(str(never)[:3_000])
             self.report.cycles += 1
             if self.report.cycles % self._settled_every == 0:
                 self.settle()
@@ -234,7 +237,8 @@ class Campaign:
         place.still(False)
 
     def _agrees(self, life: Executor) -> bool:
-        assert not self.place.dead(life), self.place.log("executor")
+        if self.place.dead(life):
+            raise Never(f"it ended with code {life.code}: {self.place.log('executor')}")
         self._mind_halts()
         if self.report.findings:
             return True
