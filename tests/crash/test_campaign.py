@@ -38,7 +38,7 @@ def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twic
         ("journal after the send", []),
         ("a fill counts twice", []),
         ("a failed trade stands", ["failed"]),
-        ("doubts are forgotten at a start", []),
+        ("batch replies by place", ["permuted", "legs killed"]),
     ],
 )
 def test_a_planted_bug_does_not_survive_a_campaign(name, always, capsys):
