@@ -43,7 +43,7 @@ def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twic
 )
 def test_a_planted_bug_does_not_survive_a_campaign(name, always, capsys):
     options = {"mutant": name, "settled_every": 10, "failpoints": ORDER, "always": always}
-    report = campaign(BUG_CYCLES, 7, seconds=BUG_SECONDS, **options)
+    report = campaign(BUG_CYCLES, 5, seconds=BUG_SECONDS, **options)
     with capsys.disabled():
         found = report.findings[0][:100] if report.findings else "nothing"
         sys.stdout.write(f"\n{name}: {report.cycles} deaths: {found}\n")
