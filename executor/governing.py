@@ -105,7 +105,8 @@ class Governor:
     async def take_word(self, reconcile: Reconcile, signs: Signs) -> None:
         """The operator's word, if one waits: check it, come to a true ledger, arm."""
         request = arming.arm_requested(self._kill.var_path)
-        if request is None or self.mode in {Mode.BOOT, Mode.RECONCILING}:
+        busy = self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}
+        if request is None or busy:
             return
         reason = self._objection(request)
         if reason:
@@ -118,8 +119,7 @@ class Governor:
                 arming.refuse(self._kill.var_path, request.nonce, reason)
                 return
         if self.mode is not Mode.DISARMED:
-            reason = f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"
-            arming.refuse(self._kill.var_path, request.nonce, reason)
+            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
             return
         failed = await arming.clear(self._kill, request)
         if failed:
@@ -127,6 +127,11 @@ class Governor:
         elif self.mode is Mode.DISARMED:
             text = "the operator's word"
             self.step(Demand(Mode.ARMED, Cause.OPERATOR, text), request.actor, request.nonce)
+        else:
+            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
+
+    def _halted_again(self) -> str:
+        return f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"
 
     def _objection(self, request: ArmRequest) -> str:
         if self.mode not in {Mode.HALTED, Mode.DISARMED}:

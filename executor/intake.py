@@ -4,6 +4,7 @@ Until the ledger is open they wait here, in order: what happens while it is bein
 lost, and not be counted twice.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,13 +14,16 @@ from executor.ledger import Change, Fill, fills_of
 from executor.snapshot import draft, fill_row, hash_bytes, word
 from executor.wire import Trade
 from shm import records
+from shm.codes import FillStatus
 from shm.fabric import Counters
 from shm.journal_record import Draft
 from shm.layout import ExecutorStats
+from shm.payloads import trade_id
 from shm.records import Kind
-from shm.units import UnitError
+from shm.units import UnitError, parse_token_id
 
 FILLS_AT_ONCE = 100
+_ORDER = re.compile("0x[0-9a-f]{64}", re.ASCII)
 
 
 class Intake:
@@ -33,6 +37,8 @@ class Intake:
         self._api_key = api_key
         self._early: list[Trade] = []
         self._open = False
+        self._told: set[tuple[str, str, FillStatus]] = set()
+        """What was told since the journal last had room: the state may not have it yet."""
 
     def open(self) -> None:
         """From now on fills count as they come; first those that came too early."""
@@ -54,10 +60,10 @@ class Intake:
             self._tell(fills[first : first + FILLS_AT_ONCE])
 
     def fills(self, trade: Trade) -> list[Fill]:
-        """Our fills in a trade; none where its numbers cannot be read, which is counted."""
+        """Our fills in a trade; none where it cannot be read, which is counted."""
         try:
-            return list(fills_of(trade, self._api_key, self._fee_rate_e6))
-        except UnitError:
+            return [_written(f) for f in fills_of(trade, self._api_key, self._fee_rate_e6)]
+        except (UnitError, KeyError):  # KeyError: a side that nobody knows
             self._counters.add("post_errors")
             return []
 
@@ -67,15 +73,17 @@ class Intake:
 
     def _tell(self, fills: Sequence[Fill]) -> None:
         state = self._chronicle.state
+        if not self._chronicle.blocked:
+            self._told.clear()
         at_ms = time.time_ns() // 1_000_000
         drafts: list[Draft] = []
-        told: set[tuple[str, str]] = set()
         for fill in fills:
             change = state.ledger.change_of(fill)
-            if change is Change.NOTHING or (fill.trade, fill.order) in told:
+            name = (fill.trade, fill.order, fill.status)
+            if change is Change.NOTHING or name in self._told:
                 self._counters.add("fills_duplicate")
                 continue
-            told.add((fill.trade, fill.order))
+            self._told.add(name)
             if change is Change.COUNTED:
                 self._counters.add("fills_seen")
             elif change is Change.VOIDED:
@@ -87,6 +95,14 @@ class Intake:
             drafts.append(draft(Kind.FILL, fill_row(replace(fill, at_ms=at_ms)), number))
         if drafts:
             self._chronicle.tell(drafts)
+
+
+def _written(fill: Fill) -> Fill:
+    """A fill as a record can hold it; UnitError if none can."""
+    if not _ORDER.fullmatch(fill.order):
+        raise UnitError(f"not an order's hash: {fill.order[:80]!r}")
+    parse_token_id(fill.token)
+    return replace(fill, trade=trade_id(fill.trade).decode("ascii"))
 
 
 def _stranger(fill: Fill) -> Draft:
