@@ -67,6 +67,9 @@ class Governor:
             self.step(deepest)
         elif self.mode in PASSING and not breaker.still_asked(self.mode, asked):
             self.step(Demand(Mode.ARMED, Cause.CALM))
+            lesser = worst(self.mode, asked)
+            if lesser is not None:  # a shorter pause was inside the longer one
+                self.step(lesser)
 
     # --- the way up ------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Intake:
         self._api_key = api_key
         self._early: list[Trade] = []
         self._open = False
-        self._told: set[tuple[str, str, FillStatus]] = set()
+        self._told: dict[tuple[str, str], set[FillStatus]] = {}
         """What was told since the journal last had room: the state may not have it yet."""
 
     def open(self) -> None:
@@ -79,12 +79,13 @@ class Intake:
         drafts: list[Draft] = []
         for fill in fills:
             change = state.ledger.change_of(fill)
-            name = (fill.trade, fill.order, fill.status)
-            if change is Change.NOTHING or name in self._told:
+            told = self._told.setdefault((fill.trade, fill.order), set())
+            if change is Change.NOTHING or fill.status in told:
                 self._counters.add("fills_duplicate")
                 continue
-            self._told.add(name)
-            if change is Change.COUNTED:
+            first = not told
+            told.add(fill.status)
+            if change is Change.COUNTED and first:
                 self._counters.add("fills_seen")
             elif change is Change.VOIDED:
                 self._counters.add("trades_failed")
