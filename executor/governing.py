@@ -12,7 +12,7 @@ from executor import breaker
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
 from executor.exposure import Exposure
-from executor.modes import PASSING, Demand, worst
+from executor.modes import PASSING, Demand, check_step, worst
 from executor.snapshot import draft
 from shm import arming, records
 from shm.arming import ArmRequest
@@ -47,6 +47,8 @@ class Governor:
     def step(self, demand: Demand, actor: str = "", nonce: int = 0) -> None:
         """Go to a mode, and write it down before anything else happens in it."""
         before = self.mode
+        if not self._chronicle.blocked:  # a defect must not get into the journal, and stay there
+            check_step(before, demand.mode, demand.cause)
         row = records.ModeChange(
             nonce & 0xFFFF_FFFF_FFFF_FFFF, demand.mode, demand.cause,
             clip(actor, ACTOR_BYTES), clip(demand.text, TEXT_BYTES),

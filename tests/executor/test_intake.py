@@ -115,7 +115,8 @@ def test_more_fills_than_a_group_holds_are_told_in_several(desk):
         {"taker_order_id": ""}, {"taker_order_id": "0x12"}, {"taker_order_id": "0x" + "zz" * 32},
         {"taker_order_id": "ab" * 33}, {"taker_order_id": "0x" + "ab" * 31 + " a"},
         {"asset_id": ""}, {"asset_id": "-7"}, {"asset_id": "0x7"}, {"asset_id": "9" * 90},
-        {"asset_id": str(2**256)}, {"asset_id": "seven"}, {"asset_id": "007"}, {"asset_id": "\uff10"},
+        {"asset_id": str(2**256)}, {"asset_id": "seven"}, {"asset_id": "007"},
+        {"asset_id": "\uff10"},
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_counted_and_harms_nothing(desk, bad):

@@ -124,8 +124,8 @@ def test_a_signal_becomes_its_orders():
 def test_a_repair_names_its_basket_and_sells_what_the_plan_sells():
     legs = [Standing(one, outcome, SIZE_E6, (), (), 10)
             for one, outcome in zip(MARKETS, OUTCOMES, strict=True)]  # fmt: skip
-    plan = Plan(Choice.LEVEL, (Order(2, Side.BUY, 4 * 10**6, 5_950), Order(0, Side.SELL, 10**6, 90)),
-                0, 0, 2_500_000)  # fmt: skip
+    orders = (Order(2, Side.BUY, 4 * 10**6, 5_950), Order(0, Side.SELL, 10**6, 90))
+    plan = Plan(Choice.LEVEL, orders, 0, 0, 2_500_000)
     basket = basket_of(signal(), ADMITTED, 1, AT_MS)
     parent = Flight(41, 10, Purpose.BASKET, basket.basket, basket.kind, 1, 0, 20_000, SIZE_E6, 1, 1,
                     AT_MS)  # fmt: skip

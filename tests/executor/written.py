@@ -110,6 +110,8 @@ class Written:
         )
         self.chronicle.say(Kind.OPENED, row)
         self.chronicle.tell([draft(Kind.MARKET, market_row(one)) for one in MARKETS])
+        if mode is Mode.BOOT:
+            return self
         self.move(Mode.RECONCILING, Cause.START)
         if mode is not Mode.RECONCILING:
             self.move(Mode.DISARMED, Cause.CLEAN)
