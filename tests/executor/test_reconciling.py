@@ -205,8 +205,14 @@ def test_at_start_it_waits_for_what_explains_itself(desk):
     desk.written.reply(flight, *[LegState.FILLED] * 3)
     desk.venue.cash = CASH_USD_E6 - 6_000_000 - 6_900_000 - 5_900_000
     desk.venue.positions = {leg.token: leg.size_e6 for leg in flight.legs}
-    steps = iter([lambda: None, *[lambda p=p: desk.written.fill(flight, p) for p in range(3)]])
-    assert desk.until_true(lambda: next(steps, lambda: None)()) == ""
+    places = iter(range(3))
+
+    def turn() -> None:
+        for place in places:
+            desk.written.fill(flight, place)
+            return
+
+    assert desk.until_true(turn) == ""
 
 
 def test_a_difference_of_before_does_not_halt_after_it_was_found_true_again(desk):
