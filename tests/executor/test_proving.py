@@ -9,7 +9,7 @@ from executor import proving
 from executor.proving import HASHES_AT_ONCE, Prover
 from executor.resolver import READS_APART_MS
 from executor.wire import OpenOrder, Trade
-from shm.codes import FlightState, LegState
+from shm.codes import Cause, FlightState, LegState, Mode
 from shm.settings import ExecutorSettings
 from tests.executor.asked import AWAY, Asked
 from tests.executor.written import START_MS, Written
@@ -201,17 +201,11 @@ def test_fills_that_were_announced_and_do_not_come_are_read(desk):
 def test_while_something_waits_to_be_written_nothing_is_asked(desk):
     desk.doubtful()
     desk.written.fill_disk()
-    desk.written.move(*halted())
+    desk.written.move(Mode.HALTED, Cause.KILL)
     assert not desk.look(10**6)
     desk.written.make_room()
     desk.written.chronicle.flush()
     assert desk.look(10**6)
-
-
-def halted():
-    from shm.codes import Cause, Mode  # noqa: PLC0415
-
-    return Mode.HALTED, Cause.KILL
 
 
 def test_it_never_asks_for_trades_whose_names_were_forgotten(desk):

@@ -12,7 +12,7 @@ from executor.reconciling import Reconciler, in_words, insist, offset_ms
 from shm.codes import FillStatus, LegState
 from shm.limits import RiskSettings
 from tests.executor.asked import AWAY, Asked
-from tests.executor.written import CASH_USD_E6, MARKETS, START_MS, Written
+from tests.executor.written import CASH_USD_E6, MARKETS, Written
 
 LIMITS = RiskSettings()
 
@@ -166,7 +166,7 @@ def test_legs_that_are_kept_alone_are_at_risk_until_they_are_paid_and_then_forgo
     flight = desk.written.launch()
     desk.written.reply(flight, LegState.FILLED, LegState.KILLED, LegState.KILLED)
     desk.written.fill(flight, 0)
-    keep(desk.written, flight)
+    desk.written.keep(flight)
     assert desk.written.state.exposure().naked_usd_e6 > 0
     orphans = desk.written.state.orphan_usd_e6()
     assert orphans == 6_000_000
@@ -179,16 +179,6 @@ def test_legs_that_are_kept_alone_are_at_risk_until_they_are_paid_and_then_forgo
     desk.written.complete(desk.written.launch(created_ms=after_ms, signal=2))
     assert flight.id not in desk.written.state.flights
     assert desk.written.state.orphan_usd_e6() == orphans
-
-
-def keep(written, flight) -> None:
-    from shm import records
-    from shm.codes import FlightState, PartialReason
-    from shm.records import Kind
-
-    row = records.Ended(START_MS, 0, 0, 0, 0, FlightState.PARTIAL, PartialReason.KILLED)
-    written.chronicle.say(Kind.ENDED, row, flight.id)
-    assert flight.state is FlightState.PARTIAL
 
 
 # --- at start -----------------------------------------------------------------------------------

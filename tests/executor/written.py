@@ -16,11 +16,13 @@ from shm.codes import (
     BasketKind,
     Cause,
     FillStatus,
+    FlightState,
     LegReason,
     LegState,
     MarketKind,
     Mode,
     Outcome,
+    PartialReason,
     Purpose,
     Side,
 )
@@ -138,15 +140,26 @@ class Written:
         assert self.chronicle.write_orders(*self.orders(3, created_ms, signal))
         self.chronicle.fold_orders()
         flight = list(self.state.flights.values())[-1]
-        sent = records.Sent(created_ms, 1, 99, bytes(16))
-        self.chronicle.say(Kind.SENT, sent, flight.id)
+        self.sent(flight)
         return flight
+
+    def sent(self, flight) -> None:
+        row = records.Sent(flight.created_ms, 1, 99, bytes(16))
+        self.chronicle.say(Kind.SENT, row, flight.id)
 
     def reply(self, flight, *states: LegState) -> None:
         for place, state in enumerate(states):
-            name = bytes.fromhex(flight.legs[place].order_hash[2:])
-            row = records.Reply(flight.created_ms, 200, state, LegReason.NONE, name, bytes(16), b"")
-            self.chronicle.say(Kind.REPLY, row, flight.id, place)
+            self.reply_one(flight, place, state)
+
+    def reply_one(self, flight, place: int, state: LegState) -> None:
+        name = bytes.fromhex(flight.legs[place].order_hash[2:])
+        row = records.Reply(flight.created_ms, 200, state, LegReason.NONE, name, bytes(16), b"")
+        self.chronicle.say(Kind.REPLY, row, flight.id, place)
+
+    def keep(self, flight) -> None:
+        """It is decided to keep what filled to the end."""
+        row = records.Ended(START_MS, 0, 0, 0, 0, FlightState.PARTIAL, PartialReason.KILLED)
+        self.chronicle.say(Kind.ENDED, row, flight.id)
 
     def fill(self, flight, place: int, status=FillStatus.CONFIRMED, at_ms: int = START_MS) -> None:
         leg = flight.legs[place]
