@@ -4,17 +4,17 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from executor.bookkeeping import Bookkeeper
+from tests.executor.test_bookkeeping import KEY, WALLET, FakeStage, account, trade
 
 from desk.crawler import Crawler
 from desk.discovery import Discovery
-from executor.bookkeeping import Bookkeeper
 from executor.ledger import Ledger
 from shm.codes import MarketState, Role
 from shm.fabric import Fabric
 from shm.layout import EXECUTOR_STATS, POSITION, Market
 from shm.markets import MarketsReader
 from tests.desk.venue import NEW_YORK, Ladder, Still, settings
-from tests.executor.test_bookkeeping import KEY, WALLET, FakeStage, account, trade
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=NEW_YORK)
 
