@@ -23,7 +23,7 @@ from shm.records import Kind
 from shm.units import UnitError, parse_token_id
 
 FILLS_AT_ONCE = 100
-_ORDER = re.compile("0x[0-9a-f]{64}", re.ASCII)
+HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
 class Intake:
@@ -62,10 +62,15 @@ class Intake:
     def fills(self, trade: Trade) -> list[Fill]:
         """Our fills in a trade; none where it cannot be read, which is counted."""
         try:
-            return [_written(f) for f in fills_of(trade, self._api_key, self._fee_rate_e6)]
+            fills = list(fills_of(trade, self._api_key, self._fee_rate_e6))
         except (UnitError, KeyError):  # KeyError: a side that nobody knows
             self._counters.add("post_errors")
             return []
+        # A record has room for a digest where a name is too long: so it is known again.
+        name = trade_id(trade.id).decode("ascii")
+        readable = [replace(fill, trade=name) for fill in fills if _has_names(fill)]
+        self._counters.add("post_errors", len(fills) - len(readable))
+        return readable
 
     def _fee_rate_e6(self, token: str) -> int:
         known = self._chronicle.state.tokens.get(token)
@@ -98,12 +103,13 @@ class Intake:
             self._chronicle.tell(drafts)
 
 
-def _written(fill: Fill) -> Fill:
-    """A fill as a record can hold it; UnitError if none can."""
-    if not _ORDER.fullmatch(fill.order):
-        raise UnitError(f"not an order's hash: {fill.order[:80]!r}")
-    parse_token_id(fill.token)
-    return replace(fill, trade=trade_id(fill.trade).decode("ascii"))
+def _has_names(fill: Fill) -> bool:
+    """Whether order and token are what they have to be: a hash, and a number of 256 bits."""
+    try:
+        parse_token_id(fill.token)
+    except UnitError:
+        return False
+    return HASH.fullmatch(fill.order) is not None
 
 
 def _stranger(fill: Fill) -> Draft:

@@ -45,7 +45,8 @@ class Counted(Counter):
     """Counters as the stages have them, without shared memory."""
 
     def add(self, name: str, amount: int = 1) -> None:
-        self[name] += amount
+        if amount:
+            self[name] += amount
 
 
 class Disk:
