@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shm import arming, segment
 from shm.codes import Role, StageState
-from shm.kill import pressed, request_kill
+from shm.kill import being_armed, pressed, request_kill
 from shm.stage import Stage, main
 from tests.bench.effort import Effort
 from tests.bench.report import Report, Row, sample_of
@@ -102,7 +102,9 @@ def trial(scene: Scene, sink: Sink) -> tuple[int, int, int]:
     until(lambda: time.monotonic_ns() - sink.last_ns > QUIET_S * 1e9, "no order leaves")
     latch, last_ns = scene.latch(), sink.last_ns
     arming.request_arm(scene.var, pressed(scene.var).nonce, "bench")
-    until(lambda: not list(scene.var.glob("ARM*")), f"armed: {scene.logs()}")
+    until(lambda: not being_armed(scene.var), f"armed: {scene.logs()}")
+    refused = arming.refused(scene.var)
+    assert refused is None, refused
     return max(0, last_ns - asked_ns), latch.seen_ns - asked_ns, latch.cancel_done_ns - asked_ns
 
 

@@ -28,6 +28,7 @@ from shm.codes import (
 )
 from shm.journal_files import Clock
 from shm.limits import JournalSettings
+from shm.process import boot_id
 from shm.records import Kind
 from tests.engine.factory import market
 
@@ -109,7 +110,7 @@ class Written:
     def begin(self, mode: Mode = Mode.ARMED) -> "Written":
         """A process has come to a true ledger."""
         row = records.Opened(
-            1, CASH_USD_E6, self.state.run + 1, 0, 0, bytes(16), b"\1" * 32, b"build"
+            1, CASH_USD_E6, self.state.run + 1, 0, 0, boot_id(), b"\1" * 32, b"build"
         )
         self.chronicle.say(Kind.OPENED, row)
         self.chronicle.tell([draft(Kind.MARKET, market_row(one)) for one in MARKETS])
