@@ -197,6 +197,7 @@ class Executor:
         self._adopt_markets()
         self._reports.flush()
         self._chronicle.require_disk()
+        around.note_trouble()
         self._chronicle.flush()
         self._chronicle.rotate_when_full()
         around.clock_offset_ms = self._reconciler.clock_offset_ms

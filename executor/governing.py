@@ -148,5 +148,5 @@ class Governor:
     def _forgive(self, signs: Signs) -> None:
         """What the operator has seen does not halt again by itself; it does if it happens again."""
         signs.unauthorized = signs.banned = signs.identity = ""
-        signs.short_of_cash = signs.difference = ""
+        signs.short_of_cash = signs.difference = signs.journal_trouble = ""
         signs.strangers_known = len(self._chronicle.state.strangers)

@@ -71,7 +71,7 @@ class Desk:
 
     def look(self) -> Mode:
         self.signs.killed = self.kill.look() and not self.governor.taking
-        self.signs.journal_trouble = self.written.chronicle.trouble
+        self.signs.journal_trouble = self.signs.journal_trouble or self.written.chronicle.trouble
         self.governor.look(self.signs, Exposure(), LIMITS)
         return self.governor.mode
 

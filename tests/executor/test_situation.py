@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from executor import situation
 from executor.exposure import DAY_MS
 from executor.situation import EDGE_PAUSE_MS, EDGES_REMEMBERED
-from shm.codes import LegState, MarketState, Mode
+from shm.codes import Cause, LegState, MarketState, Mode
 from shm.limits import RiskSettings
 from tests.executor.stand import Stand
 from tests.executor.test_gate import signal
@@ -185,3 +185,14 @@ def test_a_situation_that_does_not_notice_a_record_is_found_out(stand):
     stand.around._derived.version = stand.written.chronicle.version
     with pytest.raises(AssertionError):
         check_fresh(stand)
+
+
+def test_a_disk_that_was_full_is_remembered_until_the_operator_has_seen_it(stand):
+    stand.written.fill_disk()
+    stand.written.move(Mode.HALTED, Cause.KILL)
+    stand.around.note_trouble()
+    stand.written.make_room()
+    stand.written.chronicle.flush()
+    assert stand.written.chronicle.trouble == ""
+    stand.around.look(taking=False)
+    assert "make room" in stand.around.signs.journal_trouble
