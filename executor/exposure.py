@@ -56,8 +56,9 @@ def exposure_of(
     never bought by us.
     """
     exposure = Exposure()
+    unconfirmed_orders = {fill.order for fill in ledger.unconfirmed.values()}
     for flight in flights:
-        if flight.parent == 0:
+        if flight.parent == 0 and _may_risk(flight, unconfirmed_orders):
             _add_flight(exposure, flight, ledger, tokens)
     for order_hash in strangers:
         seen = ledger.of_order(order_hash)
@@ -66,6 +67,15 @@ def exposure_of(
                 exposure.add(tokens[fill.token][0], max(0, seen.cost_usd_e6 + seen.fee_usd_e6))
                 break
     return exposure
+
+
+def _may_risk(flight: Flight, unconfirmed_orders: set[str]) -> bool:
+    """Whether a flight has to be looked at: most are over and confirmed, and a signal waits."""
+    if flight.open or flight.repairs or flight.state is FlightState.PARTIAL:
+        return True
+    if not unconfirmed_orders:
+        return False
+    return any(leg.order_hash in unconfirmed_orders for leg in flight.legs)
 
 
 def _add_flight(

@@ -19,6 +19,8 @@ HOUR_MS = 3_600_000
 OUTCOMES_REMEMBERED = 50
 NAMES_MS = 2 * DAY_MS
 """A final fill that the venue repeats within this is known to have been counted."""
+_RESERVING = FLIGHT_OPEN - {FlightState.NAKED}
+"""What is naked has its fills: they have been paid."""
 
 
 class Turn(NamedTuple):
@@ -114,9 +116,7 @@ class State:
     def reserved_usd_e6(self) -> int:
         """What open flights may still cost; fills that are in count twice meanwhile."""
         return sum(
-            flight.reserved_usd_e6
-            for flight in self.flights.values()
-            if flight.state in FLIGHT_OPEN - {FlightState.NAKED}
+            flight.reserved_usd_e6 for flight in self.flights.values() if flight.state in _RESERVING
         )
 
     @property
