@@ -1,18 +1,21 @@
 """Watching: what a book is quoted as, its NO mirror, and which books count as none at all."""
 
+import random
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor.amounts import TICKS_E4, limit_amounts
+from executor.legging import best_plan
 from executor.watching import ladders
 from shm.codes import BookState, Outcome, Role
 from shm.fabric import Fabric
 from shm.layout import BOOK, MARKETS_MAX
 from shm.roles import RoleHolder
 from tests.executor.stand import Stand, column
-from tests.executor.written import MARKETS
+from tests.executor.written import MARKETS, OUTCOMES
 
 BIDS, ASKS = [(5_900, 10**6), (5_800, 2 * 10**6)], [(6_100, 3 * 10**6), (6_200, 4 * 10**6)]
 LIVE = MARKETS[0]
@@ -101,3 +104,28 @@ def test_legs_stand_as_the_ledger_says(stand):
     standings = stand.books.standings(flight, stand.state.ledger, stand.state.tokens)
     assert [one.held_e6 for one in standings] == [10_000_000] * 3
     assert [one.market.row for one in standings] == [0, 1, 2]
+
+
+def test_levels_off_the_tick_are_not_shown_to_a_repair(stand):
+    """A tick has changed, or the feed is broken: a limit there could not be signed."""
+    stand.book(LIVE, [(5_950, 10**6), (5_900, 10**6)], [(6_011, 10**6), (6_100, 10**6)],
+               tick_e4=100)  # fmt: skip
+    standing = stand.books.standing(LIVE, Outcome.YES, 0)
+    assert (standing.asks, standing.bids) == ([(6_100, 10**6)], [(5_900, 10**6)])
+    mirrored = stand.books.standing(LIVE, Outcome.NO, 0)
+    assert (mirrored.asks, mirrored.bids) == ([(4_100, 10**6)], [(3_900, 10**6)])
+    stand.book(LIVE, BIDS, ASKS, tick_e4=7)
+    assert stand.books.standing(LIVE, Outcome.YES, 0).asks == ()
+
+
+@pytest.mark.parametrize("tick_e4", sorted(TICKS_E4))
+def test_whatever_a_book_shows_a_repair_can_be_signed(stand, tick_e4):
+    rng = random.Random(tick_e4)
+    for _ in range(40):
+        standings = []
+        for one, outcome in zip(MARKETS, OUTCOMES, strict=True):
+            levels = [(rng.randrange(1, 9_999), rng.randrange(1, 50) * 10**6) for _ in range(6)]
+            stand.book(one, sorted(levels[:3], reverse=True), sorted(levels[3:]), tick_e4=tick_e4)
+            standings.append(stand.books.standing(one, outcome, rng.choice([0, 10**7])))
+        for order in best_plan(standings, 10**9).orders:
+            limit_amounts(order.side, order.limit_e4, order.size_e6, tick_e4)
