@@ -58,6 +58,8 @@ NEXT_FLIGHT: dict[FlightState, frozenset[FlightState]] = {
     ),
     FlightState.COMPLETE: frozenset(),
     FlightState.PARTIAL: frozenset(),
+    FlightState.NAKED: frozenset(),
+    FlightState.UNWOUND: frozenset(),
     FlightState.MISSED: frozenset(),
 }
 FLIGHT_OPEN = {FlightState.INTENT, FlightState.SENT, FlightState.RESOLVING}

@@ -11,12 +11,11 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.address import is_address, to_checksum_address
 from eth_utils.exceptions import ValidationError
 
+from sim.ethereum import Account, SignableMessage, encode_typed_data
 from sim.limits import AUTH_SKEW_S, MAX_API_KEYS
 
 CHAIN_ID = 137

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 
+from sim.ethereum import Account, SignableMessage, encode_typed_data
 from sim.market import Facts
 from sim.order import Side
 from sim.wallets import SignatureType

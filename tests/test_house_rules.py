@@ -33,6 +33,9 @@ ONLY_HERE = {
     "sha3": {"executor/keccak.py"},
     "httptools": {"executor/http.py"},
     "websockets": {"executor/user.py", "ingest/websockets_link.py"},
+    "eth_account": {"sim/ethereum.py"},
+    "textual": {"shm/screen.py"},
+    "uvloop": {"shm/stage.py"},
     "supervisor": set(),
 }
 
