@@ -1,4 +1,4 @@
-"""`polytrio journal`: what the executor's journal says, for people and as JSON; whether it is whole.
+"""`polytrio journal`: what the executor's journal says, for people and as JSON; if it is whole.
 
 Only reads, and may run beside the executor: groups that are not whole yet are not there yet.
 """
@@ -20,6 +20,7 @@ from shm.codes import (
     BasketKind,
     Cause,
     Exchange,
+    FillStatus,
     FlightState,
     LegReason,
     LegState,
@@ -36,7 +37,7 @@ from shm.journal_record import Entry
 from shm.journal_verify import verify
 from shm.layout import Octets
 from shm.payloads import PAYLOADS
-from shm.records import CancelStep, Evidence, Kind, OrderKind, TradeStatus
+from shm.records import CancelStep, Evidence, Kind, OrderKind
 from shm.settings import Settings
 
 POLL_S = 0.1
@@ -56,8 +57,9 @@ _NAMES_OF: dict[Kind, dict[str, type[IntEnum] | type[IntFlag]]] = {
     Kind.REPLY: {"state": LegState, "reason": LegReason},
     Kind.VERDICT: {"state": LegState, "reason": LegReason},
     Kind.ENDED: {"state": FlightState, "reason": PartialReason},
-    Kind.FILL: {"status": TradeStatus},
-    Kind.COUNTED: {"status": TradeStatus},
+    Kind.FILL: {"status": FillStatus},
+    Kind.COUNTED: {"status": FillStatus},
+    Kind.STANDS: {"state": FlightState, "reason": PartialReason},
 }
 
 

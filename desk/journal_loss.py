@@ -4,8 +4,8 @@ The new journal's first record says so, and by whom. It holds no OPENED, so that
 sweep for orders of this wallet that nobody here knows, and to compare everything with the venue,
 before it may trade. What is left of the old one is put beside, never removed.
 
-Killed anywhere in between, the journal is still refused: the head file, which is written last, names
-the old one. Saying it again goes on.
+Killed anywhere in between, the journal is still refused: the head file, which is written last,
+names the old one. Saying it again goes on.
 """
 
 import os

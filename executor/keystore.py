@@ -1,8 +1,8 @@
 """Keystore files, version 3: a key encrypted with a password. The only file that knows eth_keyfile.
 
-Never imported where a key is used: the executor runs it as a short-lived child (executor/keyfile.py),
-so that no copy of password or key that Python may leave behind outlives a moment. What the file asks
-of the processor and of memory is bounded before anything is allocated.
+Never imported where a key is used: the executor runs it as a short-lived child
+(executor/keyfile.py), so that no copy of password or key that Python may leave behind outlives a
+moment. What the file asks of processor and memory is bounded before anything is allocated.
 
     python -m executor.keystore FD    password on standard input, 32 bytes of key on standard output
 """
@@ -10,7 +10,7 @@ of the processor and of memory is bounded before anything is allocated.
 import os
 import resource
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -128,7 +128,7 @@ def _is_hex(text: str) -> bool:
 
 def decrypt(text: bytes | bytearray, password: bytes) -> bytes:
     """32 bytes; `ConfigError` says what is wrong, never what is inside."""
-    from eth_keyfile import decode_keyfile_json  # noqa: PLC0415  # after everything was checked
+    from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # after everything was checked
 
     tree = parsed(text)
     try:
@@ -140,7 +140,7 @@ def decrypt(text: bytes | bytearray, password: bytes) -> bytes:
 
 def encrypt(secret: bytes | bytearray, password: bytes, n: int = SCRYPT_N) -> bytes:
     """The text of a new file."""
-    from eth_keyfile import create_keyfile_json  # noqa: PLC0415
+    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415
 
     tree = create_keyfile_json(bytes(secret), password, version=3, kdf="scrypt", iterations=n)
     return msgspec.json.encode(tree) + b"\n"
@@ -155,18 +155,21 @@ def bound_child() -> None:
         resource.setrlimit(limit, (most, most))
 
 
+def _read(file: BinaryIO, most: int, too_long: str) -> bytes:
+    text = file.read(most + 1)
+    if len(text) > most:
+        raise ConfigError(too_long)
+    return text
+
+
 def main() -> None:
     """Open one keystore for the executor; see the module."""
     harden()
     bound_child()
     try:
         with os.fdopen(int(sys.argv[1]), "rb") as file:
-            text = file.read(TEXT_BYTES_MAX + 1)
-        if len(text) > TEXT_BYTES_MAX:
-            raise ConfigError("it is too long for a keystore")
-        password = sys.stdin.buffer.read(PASSWORD_BYTES_MAX + 1)
-        if len(password) > PASSWORD_BYTES_MAX:
-            raise ConfigError("the password is too long")
+            text = _read(file, TEXT_BYTES_MAX, "it is too long for a keystore")
+        password = _read(sys.stdin.buffer, PASSWORD_BYTES_MAX, "the password is too long")
         secret = decrypt(text, password)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
