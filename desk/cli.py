@@ -207,7 +207,7 @@ def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None
 
 @main.group()
 def journal() -> None:
-    """The executor's journal: look inside, check it, take it elsewhere. Only reads, at any time."""
+    """The executor's journal: look inside, check it, take it elsewhere; say that it is lost."""
 
 
 _folder = click.option(
@@ -323,7 +323,8 @@ def accept_loss(
         reason=reason,
         records=settings.journal.segment_records,
     )
-    click.echo(f"a new journal is at {place.folder}; what is left of the old one: {remains}")
+    rest = f"what is left of the old one is at {remains}" if remains else "nothing is left of the old"
+    click.echo(f"a new journal is at {place.folder}; {rest}")
 
 
 @main.command(

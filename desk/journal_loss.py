@@ -5,7 +5,8 @@ sweep for orders of this wallet that nobody here knows, and to compare everythin
 before it may trade. What is left of the old one is put beside, never removed.
 
 Killed anywhere in between, the journal is still refused: the head file, which is written last,
-names the old one. Saying it again goes on.
+names the old one, and where it was lost itself, one that does is put there first. Saying it again
+goes on.
 """
 
 import os
@@ -56,7 +57,7 @@ def accept_loss(
     wallet_lock = None
     try:
         found = verify(place)
-        if found.head is None and not found.segments:
+        if found.head is None and not found.segments and not found.faults:
             raise _nothing(place)
         if not found.faults:
             raise InputError(
@@ -66,12 +67,15 @@ def accept_loss(
         address = _wallet_of(found, wallet)
         _, wallet_lock = locks_of(place, address, root)
         wallet_lock.take()
-        loss = Draft(Kind.LOSS, 0, 0, _loss(found, actor, reason))
+        loss = _loss(found, actor, reason)
+        if found.head is None:
+            replace_head(place, _stand_in(loss, address))
         remains = _put_aside(place, clock)
         place.sweep()
         place.prepare()
         head = new_head(new_journal_id(), address, bytes(16))
-        replace_head(place, begin(place, head, (loss,), records, clock))
+        draft = Draft(Kind.LOSS, 0, 0, loss)
+        replace_head(place, begin(place, head, (draft,), records, clock))
     finally:
         if wallet_lock is not None:
             wallet_lock.release()
@@ -110,6 +114,12 @@ def _loss(found: Verified, actor: str, reason: str) -> Loss:
         journal = last.link.journal if last.link else 0
         durable_seq, number = last.last_seq, last.number
     return Loss(journal, durable_seq, number, clip(actor, 32), clip(reason, 96))
+
+
+def _stand_in(loss: Loss, wallet: bytes) -> Head:
+    """A head that wants a segment more than there is: nothing can begin or go on in its place."""
+    head = new_head(loss.lost_journal or new_journal_id(), wallet, bytes(16))
+    return head._replace(segment=loss.lost_segment + 1, durable_seq=loss.lost_durable_seq)
 
 
 def _put_aside(place: Place, clock: Clock) -> Path | None:
