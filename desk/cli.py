@@ -323,7 +323,7 @@ def accept_loss(
         reason=reason,
         records=settings.journal.segment_records,
     )
-    rest = f"what is left of the old one is at {remains}" if remains else "nothing is left of the old"
+    rest = f"the old one is put aside at {remains}" if remains else "nothing is left of the old one"
     click.echo(f"a new journal is at {place.folder}; {rest}")
 
 
