@@ -55,13 +55,16 @@ def main() -> None:
     "--for", "seconds", type=click.FloatRange(min=0.1), help="End by itself after SECONDS."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.option("--password-fd", type=int, help="Descriptor with the password of the key file.")
 @_known_errors
 def run(
+    *,
     config: Path | None,
     venue: str | None,
     instance: str | None,
     seconds: float | None,
     as_json: bool,
+    password_fd: int | None,
 ) -> None:
     """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
     from desk.run import run as run_system  # noqa: PLC0415
@@ -72,7 +75,8 @@ def run(
         environment["POLYTRIO__VENUE"] = venue
     if instance:
         environment["POLYTRIO__INSTANCE"] = instance
-    sys.exit(run_system(load(config, environment), seconds, as_json=as_json))
+    settings = load(config, environment)
+    sys.exit(run_system(settings, seconds, as_json=as_json, password_fd=password_fd))
 
 
 @main.command()
@@ -327,14 +331,33 @@ def accept_loss(
     click.echo(f"a new journal is at {place.folder}; {rest}")
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sim(arguments: tuple[str, ...]) -> None:
     """The simulated exchange on its own; `polytrio sim --help` lists its options."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sim", *arguments])  # noqa: S606
+    _become("sim", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def wallet(arguments: tuple[str, ...]) -> None:
+    """Key files: new, import, check; `polytrio wallet --help` lists the options."""
+    _become("executor.purse", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Prove wallet, contracts, allowances, balance and clock; `polytrio doctor --help`."""
+    _become("executor.doctor", arguments)
+
+
+def _become(module: str, arguments: tuple[str, ...]) -> None:
+    """Nothing that holds a key, and nothing that is the venue, ever runs in the desk's process."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

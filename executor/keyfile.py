@@ -17,17 +17,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shm.errors import ConfigError
+from shm.passwords import CREDENTIAL, credential, fill, is_keystore, read_password, wipe
 
 KEY_BYTES = 32
 FILE_BYTES_MAX = 65_536
-PASSWORD_BYTES_MAX = 4_096
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
-"""Names the folder in which systemd has put a service's credentials."""
-CREDENTIAL = "wallet-password"
 CHILD_PATIENCE_S = 90.0
 _MESSAGE_BYTES_MAX = 2_048
 _SPACE = b" \t\r\n"
 _DIGITS = b"0123456789abcdef"
+
+
+_left: int | None = None
+
+
+def password_left_at(fd: int | None) -> None:
+    """Where the parent of this process has left the password: one descriptor, read once."""
+    global _left  # noqa: PLW0603  # a descriptor is the process's own
+    _left = fd
 
 
 def read_key(path: Path, password_fd: int | None = None) -> bytearray:
@@ -36,7 +42,7 @@ def read_key(path: Path, password_fd: int | None = None) -> bytearray:
     text = bytearray(FILE_BYTES_MAX)
     try:
         with _opened(path) as fd:
-            length = _fill(fd, text)
+            length = fill(fd, text)
             if is_keystore(text[:length]):
                 os.lseek(fd, 0, os.SEEK_SET)
                 with _password(path, password_fd) as password:
@@ -52,16 +58,6 @@ def read_key(path: Path, password_fd: int | None = None) -> bytearray:
     finally:
         wipe(text)
     return secret
-
-
-def wipe(buffer: bytearray) -> None:
-    """Zeros, in place."""
-    buffer[:] = bytes(len(buffer))
-
-
-def is_keystore(head: bytes | bytearray) -> bool:
-    """Whether a key file that begins like this holds a keystore."""
-    return head.lstrip().startswith(b"{")
 
 
 @contextmanager
@@ -87,13 +83,11 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _fill(fd: int, buffer: bytearray) -> int:
-    """Read until the end or until the buffer is full; how much there was."""
-    length = 0
-    view = memoryview(buffer)
-    while length < len(buffer) and (count := os.readv(fd, [view[length:]])):
-        length += count
-    return length
+def parse_hex(text: bytearray) -> bytearray:
+    """32 bytes from hex digits; ValueError if they are none."""
+    secret = bytearray(KEY_BYTES)
+    _unhex(text, len(text), secret)
+    return secret
 
 
 def _unhex(text: bytearray, length: int, secret: bytearray) -> None:
@@ -121,45 +115,31 @@ def _digit(code: int) -> int:
 
 
 @contextmanager
-def _password(path: Path, password_fd: int | None) -> Iterator[memoryview]:
+def _password(path: Path, password_fd: int | None) -> Iterator[bytearray]:
     """The keystore's password, for as long as the block lasts."""
-    buffer = bytearray(PASSWORD_BYTES_MAX)
-    view = memoryview(buffer)
+    password = _read_password(path, password_fd)
     try:
-        yield view[: _read_password(path, password_fd, buffer)]
+        yield password
     finally:
-        view.release()
-        wipe(buffer)
+        wipe(password)
 
 
-def _read_password(path: Path, password_fd: int | None, buffer: bytearray) -> int:
-    folder = os.environ.get(CREDENTIALS)
+def _read_password(path: Path, password_fd: int | None) -> bytearray:
+    if password_fd is None:
+        password_fd = _left
     if password_fd is not None:
-        fd, where = password_fd, f"descriptor {password_fd}"
-    elif folder and (Path(folder) / CREDENTIAL).exists():
-        fd = os.open(Path(folder) / CREDENTIAL, os.O_RDONLY | os.O_CLOEXEC)
-        where = f"credential {CREDENTIAL}"
-    else:
-        raise ConfigError(
-            f"key file {path} is a keystore, and nobody has given its password: start on a "
-            f"terminal with `polytrio run`, or give the service a credential {CREDENTIAL!r} "
-            "(docs/security.md)"
-        )
-    try:
-        length = _fill(fd, buffer)
-    except OSError as error:
-        raise ConfigError(f"no password of key file {path} at {where}: {error.strerror}") from None
-    finally:
-        os.close(fd)
-    for ending in (ord("\n"), ord("\r")):
-        if length and buffer[length - 1] == ending:
-            length -= 1
-    if not length:
-        raise ConfigError(f"the password of key file {path} at {where} is empty")
-    return length
+        return read_password(password_fd, f"descriptor {password_fd}")
+    given = credential(os.environ)
+    if given is not None:
+        fd = os.open(given, os.O_RDONLY | os.O_CLOEXEC)
+        return read_password(fd, f"credential {CREDENTIAL}")
+    raise ConfigError(
+        f"key file {path} is a keystore, and nobody has given its password: start on a terminal "
+        f"with `polytrio run`, or give the service a credential {CREDENTIAL!r} (docs/security.md)"
+    )
 
 
-def _decrypt(path: Path, fd: int, password: memoryview, secret: bytearray) -> None:
+def _decrypt(path: Path, fd: int, password: bytearray, secret: bytearray) -> None:
     """Let a child open the keystore behind `fd`."""
     child = subprocess.Popen(  # noqa: S603  # our own module
         [sys.executable, "-P", "-m", "executor.keystore", str(fd)],
@@ -178,7 +158,7 @@ def _decrypt(path: Path, fd: int, password: memoryview, secret: bytearray) -> No
         os.write(child.stdin.fileno(), password)
         child.stdin.close()
         _wait(child, path)
-        length = _fill(child.stdout.fileno(), received)
+        length = fill(child.stdout.fileno(), received)
         if child.returncode != 0 or length != KEY_BYTES:
             said = child.stderr.read(_MESSAGE_BYTES_MAX).decode("utf-8", "replace").strip()
             reason = said.splitlines()[-1] if said else f"its reader ended ({child.returncode})"

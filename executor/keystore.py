@@ -112,7 +112,7 @@ def _check_scrypt(params: _Params) -> None:
     if n * r * p > WORK_MAX or 128 * n * r > MEMORY_BYTES_MAX:
         raise ConfigError(
             f"its scrypt asks for n = {n:,}, r = {r:,}, p = {p:,}: more than this machine should "
-            "spend on it; write the key into another one with `polytrio wallet import`"
+            "spend on it; have the wallet that made it write it anew with n = 262,144"
         )
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from executor.curve import PlainKey, addresses
 from executor.keccak import checksum_address, keccak
-from executor.keyfile import read_key, wipe
+from executor.keyfile import read_key
 from shm import backend
 from shm.errors import ConfigError
+from shm.passwords import wipe
 from shm.settings import WalletSettings
 
 _KEY_BYTES = 32
