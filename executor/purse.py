@@ -189,7 +189,8 @@ def _require_same(path: Path, secret: bytearray, password: bytearray | None) -> 
             found = read_key(path, os.dup(fd))
     same = found == secret
     wipe(found)
-    assert same, "a key file does not give back what was written into it"
+    if not same:  # no assertion: python -O must not strip it
+        raise InputError(f"{path} does not give back the key that was written: nothing was kept")
 
 
 # --- check --------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_h1_what_is_no_key_is_refused_and_not_repeated(tmp_path, text):
 def test_a_file_that_does_not_give_the_key_back_gets_no_name(tmp_path, monkeypatch):
     other = keystore.encrypt(bytes(31) + b"\5", PASSWORD)
     monkeypatch.setattr(keystore, "encrypt", lambda *_: other)
-    with pytest.raises(AssertionError, match="does not give back"):
+    with pytest.raises(InputError, match="does not give back"):
         act(asked("new", tmp_path / "key", Terminal(PASSWORD, PASSWORD)))
     assert os.listdir(tmp_path) == []
 

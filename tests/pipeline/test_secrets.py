@@ -6,7 +6,9 @@ import os
 import resource
 import secrets
 import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ import pytest
 from executor import keystore
 from executor.credentials import FILE_NAME
 from shm.codes import Role
+from shm.passwords import CREDENTIAL, CREDENTIALS
 from shm.segment import SHM_ROOT
+from tests.conftest import require_or_skip
 from tests.pipeline.needles import family, files_below, found_in, memory, needles
-from tests.pipeline.system import POLYTRIO, System, environment, until
+from tests.pipeline.system import POLYTRIO, ROOT, System, environment, until
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +161,47 @@ def test_a_wrong_password_ends_the_run_with_one_line(instance, tmp_path):
     assert code == 3, err
     assert "the password is wrong" in err
     assert "wrong horse" not in out + err
+
+
+@pytest.fixture
+def deployed(instance, tmp_path):
+    """Starts a deployment whose wallet is a keystore, with or without its credential."""
+    require_or_skip((Path(sys.executable).parent / "supervisord").exists(), "supervisord")
+    key_file = tmp_path / "wallet.json"
+    key_file.write_bytes(keystore.encrypt(bytes(31) + b"\7", b"correct horse", 2**10))
+    key_file.chmod(0o600)
+    (tmp_path / CREDENTIAL).write_bytes(b"correct horse\n")
+    started = []
+
+    def start(**more: str) -> System:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        env = environment(
+            instance, tmp_path / "var", POLYTRIO__WALLET__KEY_FILE=str(key_file),
+            POLYTRIO__SIM__PORT=str(port), **more,
+        )  # fmt: skip
+        started.append(System(instance, [sys.executable, "supervisor.py", "up"], env, ROOT))
+        return started[-1]
+
+    yield start
+    for system in started:
+        if system.process.poll() is None:
+            system.process.terminate()
+        system.process.communicate(timeout=60)
+
+
+def test_a_deployment_opens_its_keystore_with_a_systemd_credential(deployed, tmp_path):
+    system = deployed(**{CREDENTIALS: str(tmp_path)})
+    until(system.all_running, "all stages run", 60)
+    pid = system.row(Role.EXECUTOR).pid
+    assert os.stat(f"/proc/{pid}/environ").st_uid == 0, "it is hardened"
+    assert b"horse" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_a_deployment_without_the_credential_is_refused_at_once(deployed):
+    code, out, err = deployed().finish()
+    assert code == 3, out
+    assert "systemd credential 'wallet-password'" in err
 
 
 def test_the_search_sees_every_shape_of_a_planted_secret():
