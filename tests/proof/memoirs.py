@@ -11,6 +11,7 @@ from pathlib import Path
 from executor.chronicle import remembered
 from executor.journal import Journal
 from executor.snapshot import may_be_taken, snapshot
+from executor.state import State
 from shm.journal_files import Clock, Place, read_head, replace_head
 from shm.journal_record import RECORD_BYTES, Draft
 from shm.limits import JournalSettings
@@ -60,7 +61,7 @@ class Author(Story):
     def __init__(self, seed: int, folder: Path) -> None:
         self.now_ms = BEGAN_MS
         self.journal = opened(folder, Clock(lambda: 1, lambda: self.now_ms * 1_000_000))
-        self.chapters = [Chapter(1, b"", [(1, b"")])]
+        self.chapters = [Chapter(1, b"", [(1, State().digest())])]
         super().__init__(seed)
 
     def tell(self, drafts: Sequence[Draft]) -> list:
