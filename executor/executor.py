@@ -27,6 +27,7 @@ from executor.journal import Journal
 from executor.launching import ORDER_TYPE, Launcher, Ready, basket_of, wishes_of
 from executor.mending import Mender
 from executor.onlookers import Onlookers
+from executor.preparing import Refill
 from executor.proving import Prover
 from executor.reconciling import Reconciler, insist
 from executor.reporting import Reports
@@ -89,6 +90,9 @@ class Executor:
         self._signals = fabric.consume("signals", SIGNAL)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._launcher: Launcher | None = None
+        signing = settings.signing
+        prepares = signing.nonces == "prepared"
+        self._refill = Refill(wallet.key, signing.pool) if prepares else None
         self._signal_to_seen = fabric.histogram(Role.EXECUTOR, 0, "signal_to_seen")
         self._seen_to_signed = fabric.histogram(Role.EXECUTOR, 1, "seen_to_signed")
         self._signed_to_post = fabric.histogram(Role.EXECUTOR, 2, "signed_to_post")
@@ -118,6 +122,8 @@ class Executor:
         finally:
             for task in self._tasks:
                 task.cancel()
+            if self._refill is not None:
+                self._refill.stop()
             self._onlookers.show(self._chronicle, self._around, now=True)
             self._chronicle.close()
 
@@ -166,7 +172,12 @@ class Executor:
         )  # fmt: skip
 
     async def _until_true(self) -> str | None:
+        """While it starts: the loop does not turn yet, so that this has to."""
         return await self._reconciler.until_true(self._limits[1], self._stopping, self._turn)
+
+    async def _until_true_again(self) -> str | None:
+        """While the loop turns."""
+        return await self._reconciler.until_true(self._limits[1], self._stopping, lambda: None)
 
     async def _keep_warm(self) -> None:
         """An order must not wait for a connection to be made."""
@@ -203,7 +214,9 @@ class Executor:
             self._mender.look(self._launcher, settings)
         self._heed_short_cash()
         if not self._governor.taking:
-            self._keep(self._governor.obey(self._until_true, around.signs))
+            self._keep(self._governor.obey(self._until_true_again, around.signs))
+        if self._refill is not None:
+            self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
         self._require()
 

@@ -4,6 +4,7 @@ Until the ledger is open they wait here, in order: what happens while it is bein
 lost, and not be counted twice.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,9 @@ from shm.records import Kind
 from shm.units import UnitError
 
 FILLS_AT_ONCE = 100
+HASH = re.compile(r"0x[0-9a-f]{64}")
+TOKEN = re.compile(r"[0-9]{1,78}")
+TOKEN_END = 1 << 256
 
 
 class Intake:
@@ -54,12 +58,15 @@ class Intake:
             self._tell(fills[first : first + FILLS_AT_ONCE])
 
     def fills(self, trade: Trade) -> list[Fill]:
-        """Our fills in a trade; none where its numbers cannot be read, which is counted."""
+        """Our fills in a trade; none where it cannot be read, which is counted."""
         try:
-            return list(fills_of(trade, self._api_key, self._fee_rate_e6))
-        except UnitError:
+            fills = list(fills_of(trade, self._api_key, self._fee_rate_e6))
+        except (UnitError, KeyError):
             self._counters.add("post_errors")
             return []
+        readable = [fill for fill in fills if _has_names(fill)]
+        self._counters.add("post_errors", len(fills) - len(readable))
+        return readable
 
     def _fee_rate_e6(self, token: str) -> int:
         known = self._chronicle.state.tokens.get(token)
@@ -87,6 +94,12 @@ class Intake:
             drafts.append(draft(Kind.FILL, fill_row(replace(fill, at_ms=at_ms)), number))
         if drafts:
             self._chronicle.tell(drafts)
+
+
+def _has_names(fill: Fill) -> bool:
+    """Whether order and token are what they have to be: a hash, and a number of 256 bits."""
+    token = TOKEN.fullmatch(fill.token)
+    return bool(HASH.fullmatch(fill.order) and token and int(fill.token) < TOKEN_END)
 
 
 def _stranger(fill: Fill) -> Draft:
