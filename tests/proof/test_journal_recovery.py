@@ -67,16 +67,20 @@ def prefix_trouble(folder: Path, chapter: Chapter, seq: int, extra: int) -> str:
     torn = wanted[0] != seq or any(data[records * RECORD_BYTES :])
     if cut != torn:
         return f"prefix {seq}+{extra}: cut is {cut}"
-    if seq % 10:
-        return ""
-    if recovered(folder) != (*wanted, False):
-        return f"prefix {seq}+{extra}: a second start finds something else"
     lay_out(folder, chapter, data, wanted[0] + 1)
     try:
         recovered(folder)
     except JournalError:
+        pass
+    else:
+        return f"prefix {seq}+{extra}: record {wanted[0] + 1} was on disk, and nobody minds"
+    if seq % 10:
         return ""
-    return f"prefix {seq}+{extra}: record {wanted[0] + 1} was on disk, is gone, and nobody minds"
+    lay_out(folder, chapter, data, snapshot_end)
+    recovered(folder)
+    if recovered(folder) != (*wanted, False):
+        return f"prefix {seq}+{extra}: a second start finds something else"
+    return ""
 
 
 def half_snapshot_trouble(folder: Path, chapter: Chapter, seq: int) -> str:
