@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from shm.errors import InputError, PolytrioError
+from shm.errors import InputError, JournalDamaged, PolytrioError
 
 
 def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -55,13 +55,16 @@ def main() -> None:
     "--for", "seconds", type=click.FloatRange(min=0.1), help="End by itself after SECONDS."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.option("--password-fd", type=int, help="Descriptor with the password of the key file.")
 @_known_errors
 def run(
+    *,
     config: Path | None,
     venue: str | None,
     instance: str | None,
     seconds: float | None,
     as_json: bool,
+    password_fd: int | None,
 ) -> None:
     """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
     from desk.run import run as run_system  # noqa: PLC0415
@@ -72,7 +75,8 @@ def run(
         environment["POLYTRIO__VENUE"] = venue
     if instance:
         environment["POLYTRIO__INSTANCE"] = instance
-    sys.exit(run_system(load(config, environment), seconds, as_json=as_json))
+    settings = load(config, environment)
+    sys.exit(run_system(settings, seconds, as_json=as_json, password_fd=password_fd))
 
 
 @main.command()
@@ -205,14 +209,155 @@ def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None
     click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
+@main.group()
+def journal() -> None:
+    """The executor's journal: look inside, check it, take it elsewhere; say that it is lost."""
+
+
+_folder = click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="A journal anywhere else."
 )
+_kind = click.option("--kind", "kinds", multiple=True, help="Only such records; may be repeated.")
+_flight = click.option("--flight", type=int, help="Only records about this signal.")
+_since = click.option("--since", default=0, help="From this record on.")
+
+
+@journal.command()
+@_config
+@_running
+@_folder
+@_kind
+@_flight
+@_since
+@click.option("--last", type=click.IntRange(min=1), help="Only so many, the newest ones.")
+@click.option("--follow", is_flag=True, help="Go on with what is written from now on; Ctrl-C ends.")
+@_known_errors
+def show(
+    *,
+    config: Path | None,
+    instance: str | None,
+    folder: Path | None,
+    kinds: tuple[str, ...],
+    flight: int | None,
+    since: int,
+    last: int | None,
+    follow: bool,
+) -> None:
+    """Print records, one a line."""
+    from desk import journal as view  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    place = view.place_of(load(config, dict(os.environ)), instance, folder)
+    wanted = view.Wanted(flight, view.kinds_of(kinds), since)
+    view.show(place, wanted, click.echo, last=last, follow=follow)
+
+
+@journal.command()
+@_config
+@_running
+@_folder
+@_json
+@_known_errors
+def verify(config: Path | None, instance: str | None, folder: Path | None, as_json: bool) -> None:
+    """Read every record of every segment, and name what is wrong. Exit code 12 if something is."""
+    import msgspec  # noqa: PLC0415
+
+    from desk import journal as view  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    told = view.verdict(view.place_of(load(config, dict(os.environ)), instance, folder))
+    click.echo(msgspec.json.encode(told) if as_json else "\n".join(view.verdict_text(told)))
+    if not told["whole"]:
+        raise JournalDamaged("the journal is not whole; docs/journal.md says what to do")
+
+
+@journal.command()
+@_config
+@_running
+@_folder
+@_kind
+@_flight
+@_since
+@click.option("--out", type=click.Path(path_type=Path), help="A file; default: standard output.")
+@_known_errors
+def export(
+    *,
+    config: Path | None,
+    instance: str | None,
+    folder: Path | None,
+    kinds: tuple[str, ...],
+    flight: int | None,
+    since: int,
+    out: Path | None,
+) -> None:
+    """Print records as JSON, one object a line, with everything that they hold."""
+    from desk import journal as view  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    place = view.place_of(load(config, dict(os.environ)), instance, folder)
+    wanted = view.Wanted(flight, view.kinds_of(kinds), since)
+    view.export(place, wanted, out)
+
+
+@journal.command("accept-loss")
+@_config
+@_running
+@_folder
+@click.option("--reason", required=True, help="For the record: what happened to it.")
+@click.option("--wallet", help="Whose it was (0x...), if nothing that is left says so.")
+@_known_errors
+def accept_loss(
+    config: Path | None, instance: str | None, folder: Path | None, reason: str, wallet: str | None
+) -> None:
+    """Begin a new journal in the place of one that is damaged, gone or older.
+
+    The executor must not run. What is left of the old one is put beside. The next start looks for
+    every order and position of the wallet at the venue before it may trade.
+    """
+    from desk import journal_loss  # noqa: PLC0415
+    from desk.journal import place_of  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    settings = load(config, dict(os.environ))
+    place = place_of(settings, instance, folder)
+    remains = journal_loss.accept_loss(
+        place,
+        wallet=journal_loss.parse_wallet(wallet),
+        actor=journal_loss.whoami(),
+        reason=reason,
+        records=settings.journal.segment_records,
+    )
+    rest = f"the old one is put aside at {remains}" if remains else "nothing is left of the old one"
+    click.echo(f"a new journal is at {place.folder}; {rest}")
+
+
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sim(arguments: tuple[str, ...]) -> None:
     """The simulated exchange on its own; `polytrio sim --help` lists its options."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sim", *arguments])  # noqa: S606
+    _become("sim", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def wallet(arguments: tuple[str, ...]) -> None:
+    """Key files: new, import, check; `polytrio wallet --help` lists the options."""
+    _become("executor.purse", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Prove wallet, contracts, allowances, balance and clock; `polytrio doctor --help`."""
+    _become("executor.doctor", arguments)
+
+
+def _become(module: str, arguments: tuple[str, ...]) -> None:
+    """Nothing that holds a key, and nothing that is the venue, ever runs in the desk's process."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":
