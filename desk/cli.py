@@ -174,35 +174,42 @@ def _tell(outcome: Any, as_json: bool) -> None:
 @click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
 @click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for plots of the windows, PNG and SVG (needs matplotlib).",
+)
+@click.option(
+    "--keep", is_flag=True, help="A recording of changes: markets not mentioned stay as they were."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_known_errors
-def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None:
-    """Run a recording through parser, books and engine, and count what they find."""
-    import msgspec  # noqa: PLC0415
+def replay(
+    markets: Path, quotes: Path, out: Path | None, plots: Path | None, *, keep: bool, as_json: bool
+) -> None:
+    """Run a recording through parser, books and engine: what it finds, for how long."""
+    from rich.console import Console  # noqa: PLC0415
 
-    from desk.replay import run as run_replay  # noqa: PLC0415
+    from desk import replay as play  # noqa: PLC0415
 
     if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
         raise InputError(f"--out {out} is one of the inputs")
-    outcome = run_replay(markets, quotes, out)
-    if as_json:
-        click.echo(msgspec.json.encode(outcome.as_json()))
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    if plots is not None:
+        from desk.plots import require_matplotlib  # noqa: PLC0415
 
-    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
-    for name, count in outcome.kinds.items():
-        best = outcome.best_net_e8.get(name)
-        table.add_row(
-            name,
-            f"{count.evaluations:,}",
-            f"{count.gross_positive:,}",
-            f"{count.net_positive:,}",
-            "-" if best is None else f"{best / 1e6:+.2f}",
-        )
-    Console().print(table)
-    click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
+        require_matplotlib()
+    outcome = play.run(markets, quotes, out, keep=keep)
+    if plots is not None:
+        from desk.plots import plot  # noqa: PLC0415
+
+        plot(outcome.log.windows(), outcome.log.resolution_ms, plots)
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.encode(outcome.as_json()))
+    else:
+        screen = Console()
+        play.show(outcome, screen if screen.is_terminal else Console(width=120))
 
 
 @main.command(
