@@ -5,6 +5,7 @@ Commands import what they need when they are called, so that `--help` answers at
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -210,6 +211,66 @@ def replay(
     else:
         screen = Console()
         play.show(outcome, screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.option("--promote", type=click.IntRange(min=1), help="Watch this find of the last scan.")
+@click.option("--markets", type=click.Path(path_type=Path), help="Of a recording: markets CSV.")
+@click.option("--quotes", type=click.Path(path_type=Path), help="Of a recording: quotes CSV.")
+@click.option("--keep", is_flag=True, help="A recording of changes, see replay.")
+@click.option("--out", type=click.Path(path_type=Path), help="Of a recording: JSON lines of finds.")
+@_config
+@_running
+@_json
+@_known_errors
+def scan(
+    promote: int | None,
+    markets: Path | None,
+    quotes: Path | None,
+    out: Path | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """The best riskless purchase of each ladder, with proof; what compiled baskets miss."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import scanning as view  # noqa: PLC0415
+
+    if (markets is None) != (quotes is None):
+        raise click.UsageError("a recording needs both --markets and --quotes")
+    screen = Console()
+    if markets is not None and quotes is not None:
+        if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
+            raise InputError(f"--out {out} is one of the inputs")
+        measure = view.measured(view.recorded(markets, quotes, keep=keep), out)
+        _print_json(measure) if as_json else view.show_measure(measure, screen)
+        return
+    if promote is not None:
+        folder = _settings(config, instance).var_path
+        find, new = view.promote_find(folder, promote, time.time_ns() // 1_000_000)
+        if as_json:
+            _print_json({"promoted": new, "find": find})
+        else:
+            click.echo("promoted: the next generation has it" if new else "it is promoted already")
+        return
+    found, folder = view.running(_settings(config, instance).instance)
+    view.write_down(found, folder)
+    _print_json(found.as_json()) if as_json else view.show(found, screen)
+
+
+def _settings(config: Path | None, instance: str | None) -> Any:
+    from desk import killing  # noqa: PLC0415
+
+    return killing.settings_of(instance, config)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec  # noqa: PLC0415
+
+    click.echo(msgspec.json.encode(value))
 
 
 @main.command(

@@ -7,7 +7,7 @@ everything is integers: payoff by enumeration, cost, and how many units there ar
 out, and the search goes on in the rest.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
@@ -117,11 +117,9 @@ def taken_apart(
         ]
         for offer, sizes in zip(whole.offers, answer.bought.sizes_e6, strict=True)
     ]
-    payoffs = answer.bought.payoff_e14
-    tight = {at for at, one in enumerate(payoffs) if one - min(payoffs) < DUST_E6 * E8}
     found: dict[tuple[frozenset[Name], tuple[int, ...]], Combination] = {}
     for _ in range(ROUNDS_MAX):
-        one = _next(whole, left, tight, compiled)
+        one = _next(whole, left, compiled)
         if one is None:
             break
         known = found.setdefault((one.names, one.weights), one)
@@ -133,11 +131,10 @@ def taken_apart(
 def _next(
     whole: Field,
     left: Sequence[Sequence[Level]],
-    tight: Collection[int],
     compiled: Mapping[frozenset[Name], int],
 ) -> Combination | None:
     """One combination that the best levels still hold, proven; None if there is none."""
-    amounts = _ray(whole, left, tight)
+    amounts = _ray(whole, left)
     chosen = list(amounts)
     weights = _whole_numbers(list(amounts.values()))
     if weights is None:
@@ -153,9 +150,11 @@ def _next(
     return Combination(offers, weights, proof, net_e8, compiled.get(names, 0) if same else 0)
 
 
-def _ray(whole: Field, left: Sequence[Sequence[Level]], tight: Collection[int]) -> dict[int, float]:
+def _ray(whole: Field, left: Sequence[Sequence[Level]]) -> dict[int, float]:
     """The best use of one dollar at the best levels: amounts by offer; empty if nothing gains."""
     rows = len(whole.bounds_usd_e6) + 1
+    slack_e6 = _slack_e6(whole, left)
+    tight = {at for at, above_e6 in enumerate(slack_e6) if above_e6 < DUST_E6}
     program = Program(rows + 1, exact=tight)
     program.column(1.0, 0.0, program.infinity, dict.fromkeys(range(rows), -1.0))
     program.column(0.0, 1.0, 1.0, {rows: 1.0})  # the dollar
@@ -190,11 +189,29 @@ def weighted_payoff(offers: Sequence[Offer], weights: Sequence[int]) -> Payoff:
     )
 
 
+def _slack_e6(whole: Field, left: Sequence[Sequence[Level]]) -> list[int]:
+    """By interval: what all that is left pays there beyond its least."""
+    held_e6 = [sum(level.size_e6 for level in levels) for levels in left]
+    paid_e6 = [
+        sum(held for held, pays in zip(held_e6, whole.pays, strict=True) if pays[row])
+        for row in range(len(whole.bounds_usd_e6) + 1)
+    ]
+    return [paid - min(paid_e6) for paid in paid_e6]
+
+
 def _take(whole: Field, left: list[list[Level]], one: Combination) -> None:
     """As many units as the best levels of its tokens hold, out of the offers."""
     places = [whole.offers.index(offer) for offer in one.offers]
     pairs = list(zip(places, one.weights, strict=True))
     units_e6 = min(left[at][0].size_e6 // weight for at, weight in pairs)
+    # What pays more than its least uses up what the whole pays more than its own.
+    pays = [
+        sum(weight for at, weight in pairs if whole.pays[at][row])
+        for row in range(len(whole.bounds_usd_e6) + 1)
+    ]
+    for paid, slack_e6 in zip(pays, _slack_e6(whole, left), strict=True):
+        if paid > min(pays) and slack_e6 >= DUST_E6:
+            units_e6 = min(units_e6, slack_e6 // (paid - min(pays)))
     cost_e8 = sum(weight * left[at][0].cost_e8 for at, weight in pairs)
     one.size_e6 += units_e6
     one.profit_e14 += units_e6 * (one.payout_e4 * (E8 // PRICE_ONE_E4) - cost_e8)
