@@ -273,6 +273,63 @@ def _print_json(value: Any) -> None:
     click.echo(msgspec.json.encode(value))
 
 
+@main.command()
+@click.option("--coin", help="Only of this coin.")
+@click.option("--kind", help="Only of this kind: trio, complement, ladder, ...")
+@click.option(
+    "--sort",
+    type=click.Choice(["edge", "distance", "depth", "expiry"]),
+    default="edge",
+    show_default=True,
+)
+@click.option("--top", type=click.IntRange(min=1), help="So many; 30 on a screen, all in JSON.")
+@_config
+@_running
+@_json
+@_known_errors
+def baskets(
+    coin: str | None,
+    kind: str | None,
+    top: int | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    sort: str,
+    as_json: bool,
+) -> None:
+    """Every basket: its edge now, what it lacks of a signal, depth, expiry."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import basket_list as view  # noqa: PLC0415
+
+    every = view.listed(_settings(config, instance).instance)
+    top = top or (None if as_json else 30)
+    some = view.chosen(every, coin=coin, kind=kind, sort=sort, top=top)
+    if as_json:
+        _print_json({"baskets": [one.as_json() for one in some], "total": len(every)})
+    else:
+        screen = Console()
+        view.show(some, len(every), screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.argument("basket")
+@_config
+@_running
+@_json
+@_known_errors
+def explain(basket: str, config: Path | None, instance: str | None, as_json: bool) -> None:
+    """One basket (its id, or how it begins): legs, payoff, fees, walk, and every check."""
+    from desk import explain as view  # noqa: PLC0415
+    from desk.explain_text import lines  # noqa: PLC0415
+
+    about = view.explained(_settings(config, instance).instance, basket)
+    if as_json:
+        _print_json(about.as_json())
+    else:
+        click.echo("\n".join(lines(about)))
+
+
 @main.command(
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -136,7 +137,8 @@ def promote_find(folder: Path, number: int, now_ms: int) -> tuple[Find, bool]:
         raise InputError("nothing to promote: run `polytrio scan` first") from None
     found = next((one for one in finds if one.number == number), None)
     if found is None:
-        raise InputError(f"the last scan has no number {number}: it has 1 to {len(finds)}")
+        found_some = f"1 to {len(finds)}" if finds else "nothing beyond the compiled baskets"
+        raise InputError(f"the last scan has no number {number}: it found {found_some}")
     if found.why_not is not None:
         raise InputError(f"number {number} cannot be promoted: {found.why_not}")
     if found.expiry_ms <= now_ms:
@@ -238,7 +240,9 @@ def measured(scans: Iterable[tuple[str, LadderScan]], out: Path | None) -> Measu
 
 def show(scan: Scan, console: Console) -> None:
     """A line for each ladder, and each find."""
-    table = Table("ladder", "tokens", "best, $", "compiled, $", "more, $", "no purchase exceeds, $")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("ladder", "tokens", "best, $", "compiled", "more", "no purchase exceeds"):
+        table.add_column(heading, no_wrap=True)
     for ladder in scan.ladders:
         when = datetime.fromtimestamp(ladder.expiry_ms / 1000, UTC)
         table.add_row(

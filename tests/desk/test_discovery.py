@@ -333,7 +333,8 @@ def test_only_a_change_makes_a_new_generation_and_a_restart_goes_on_from_the_las
 
 
 def test_a_promoted_basket_makes_a_new_generation_of_the_same_markets(desk):
-    markets = ladder([10, 20, 30])
+    later_ms = int((NOW + timedelta(hours=9)).timestamp() * 1000)
+    markets = [one._replace(expiry_ms=later_ms) for one in ladder([10, 20, 30])]
     desk.discovery.publish(markets)
     desk.discovery.tick()
     assert desk.generation == 1
