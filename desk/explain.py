@@ -172,9 +172,8 @@ class Explained(NamedTuple):
             net_e8 >= needed_e8,
             f"net {net_e8 / 1e6:+.4f} cents, needs {needed_e8 / 1e6:.4f}",
         )
-        yield Check(
-            "trading", self.moment.trading, "switch is on" if self.moment.trading else "off"
-        )
+        switch = "on" if self.moment.trading else "off"
+        yield Check("trading", self.moment.trading, f"the switch is {switch}")
         yield from self._ages(taken)
         yield Check(
             "cooldown", None, f"{self.settings.cooldown_ms} ms after an order; engine's own"
