@@ -7,13 +7,14 @@ seen from here; its own last word is shown beside. desk/explain_text.py has it f
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from desk.basket_list import Listed, listed, outcome_word, slug_of, verdict_word
 from engine.baskets import Basket
 from engine.gate import Candidate, size_cap_e6
 from engine.hurdle import YEAR_MS, hurdle_e8, tie_reserve_e8, yearly_return_e6
+from engine.inventory import Form, Held, chosen_form
 from engine.pricer import Edge, Pricer, Top
 from engine.walk import E8_PER_E4, Order, Stretch, walked
 from shm.codes import BasketKind, Outcome, Role, Side
@@ -21,7 +22,7 @@ from shm.control import SwitchBoard, require_settings
 from shm.errors import InputError
 from shm.fabric import Fabric
 from shm.fees import share_fee_e8
-from shm.layout import BOOK
+from shm.layout import BOOK, POSITION
 from shm.payoff import Leg, payoff
 from shm.roles import RoleTable
 from shm.settings import EngineSettings
@@ -56,6 +57,7 @@ class Explained(NamedTuple):
     settings: EngineSettings
     pricer: Pricer
     moment: Moment
+    held: Mapping[int, Held]
 
     @property
     def edge(self) -> Edge | None:
@@ -141,6 +143,15 @@ class Explained(NamedTuple):
         settings = self.settings
         needed_e8 = self.hurdle_parts_e8["together"]
         return self.pricer.order(0, needed_e8, self.cap_e6, settings.slippage_ticks)
+
+    @property
+    def form(self) -> Form | None:
+        """How the order would use what is held; None without an order."""
+        order, taken = self.order, self.taken
+        if order is None or taken is None:
+            return None
+        capital = self.settings.capital_cost_per_year_e6, self.left_ms
+        return chosen_form(taken, order.limits_e4, order.size_e6, self.held, capital)
 
     @property
     def stretches(self) -> list[Stretch]:
@@ -249,8 +260,19 @@ class Explained(NamedTuple):
             "hurdle_parts_e8": self.hurdle_parts_e8,
             "walk": [stretch._asdict() for stretch in self.stretches],
             "order": order and order._asdict(),
+            "inventory": self._inventory(),
             "checks": [check._asdict() for check in self.checks()],
             "engine_says": verdict_word(self.one.row.verdict),
+        }
+
+    def _inventory(self) -> dict[str, Any] | None:
+        form = self.form
+        if form is None:
+            return None
+        return {
+            "sold": [slug_of(leg.market) for leg in form.legs if leg.side is Side.SELL],
+            "freed_usd_e6": form.freed_usd_e6,
+            "saved_usd_e6": form.saved_usd_e6,
         }
 
 
@@ -267,11 +289,18 @@ def explained(instance: str, wanted: str) -> Explained:
         book = table.read(leg.market.row)
         if book is not None:
             pricer.observe(leg.market.row, book, table.seen, roles.epoch(Role.INGEST))
+    positions = fabric.read_table("positions", POSITION)
+    held = {
+        leg.market.row: Held(position.yes_e6, position.no_e6)
+        for leg in basket.legs
+        if (position := positions.read(leg.market.row)) is not None
+        and position.market_key == leg.market.key
+    }
     now_ns = time.monotonic_ns()
     silent_ns = now_ns - roles.row(Role.INGEST).heartbeat_ns
     trading = SwitchBoard(fabric).trading
     moment = Moment(now_ns, time.time_ns() // NS_PER_MS, trading, silent_ns)
-    return Explained(one, basket, settings, pricer, moment)
+    return Explained(one, basket, settings, pricer, moment, held)
 
 
 def _find(every: Sequence[Listed], wanted: str) -> Listed:

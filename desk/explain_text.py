@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from desk.basket_list import outcome_word, slug_of, verdict_word
 from desk.explain import Explained
+from shm.codes import Side
 from shm.payoff import Payoff
 
 STRETCHES_SHOWN = 12
@@ -82,3 +83,10 @@ def _walk_lines(about: Explained) -> Iterator[str]:
     order = about.order
     if order is not None:
         yield f"  order: {order.size_e6 / 1e6:,.2f} of each, ${order.profit_usd_e6 / 1e6:.4f}"
+    form = about.form
+    if form is not None and form.freed_usd_e6:
+        sold = [slug_of(leg.market) for leg in form.legs if leg.side is Side.SELL]
+        yield (
+            f"  from what is held, {', '.join(sold)} could be sold instead (not sent yet): frees "
+            f"${form.freed_usd_e6 / 1e6:,.2f} until the expiry"
+        )

@@ -10,7 +10,7 @@ from engine.reference import PythonCore
 from shm.codes import MarketState, Role
 from shm.control import SwitchPanel, publish_settings
 from shm.fabric import Fabric
-from shm.layout import BOOK, Update
+from shm.layout import BOOK, POSITION, Update
 from shm.markets import MarketsReader
 from shm.promoted import read_promoted
 from shm.roles import RoleHolder
@@ -52,6 +52,12 @@ class Stand:
         asks = [] if ask_e4 is None else [(ask_e4, SHARES)]
         shown = book(bids, asks, key=self.markets[row].key, received_ns=received_ns)
         self._books.write(row, shown._replace(epoch=self.ingest.epoch))
+
+    def hold(self, row: int, *, yes_e6: int) -> None:
+        """Show a position of YES."""
+        table = Fabric(self.settings.instance, Role.EXECUTOR).write_table("positions", POSITION)
+        key = self.markets[row].key
+        table.write(row, POSITION.blank()._replace(market_key=key, yes_e6=yes_e6, fills=1))
 
     def fair(self) -> None:
         """Every market at a fair price for equal chances of the four intervals, ten cents wide."""

@@ -192,6 +192,17 @@ def test_an_unknown_or_ambiguous_id_is_refused(stand, command):
     assert "more digits" in command("explain", "").stderr
 
 
+def test_what_is_held_is_said_to_free_capital_when_it_is_sold(stand, command):
+    best = cheap_trio(stand)
+    assert answer(command("explain", best, "--json"))["inventory"]["sold"] == []
+    stand.hold(1, yes_e6=100 * 10**6)
+    inventory = answer(command("explain", best, "--json"))["inventory"]
+    assert inventory["sold"] == ["market-1"]
+    assert inventory["freed_usd_e6"] == 100 * 10**6
+    assert inventory["saved_usd_e6"] > 0
+    assert "market-1 could be sold instead" in command("explain", best).output
+
+
 # --- scan ---------------------------------------------------------------------------------------
 
 
