@@ -8,7 +8,12 @@ from desk.windows import DELAYS_MS, Fate, Window, honestly, summarised
 from shm.errors import InputError
 
 FORMATS = ("png", "svg")
-_COLOURS = {Fate.FILLED: "#2a7f62", Fate.GONE: "#b3423a", Fate.UNKNOWN: "#b8b8b8"}
+_COLOURS = {
+    Fate.FILLED: "#2a7f62",
+    Fate.AGAIN: "#a9d3c2",
+    Fate.GONE: "#b3423a",
+    Fate.UNKNOWN: "#b8b8b8",
+}
 
 
 def require_matplotlib() -> Any:

@@ -20,7 +20,7 @@ from rich.progress import track as with_progress
 from rich.table import Table
 
 from desk.recording import Moment, frame_of, read_markets, read_moments
-from desk.windows import DELAYS_MS, Sight, WindowLog, honestly, summarised
+from desk.windows import DELAYS_MS, Fate, Sight, WindowLog, honestly, summarised
 from engine.baskets import Basket, compile_baskets
 from engine.pricer import Edge, Pricer
 from ingest.books import Books, track
@@ -262,7 +262,7 @@ def _windows_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(
         title="windows with a net edge (medians)",
         title_justify="left",
-        caption="by delay: how many were still there, and of how many the recording cannot tell",
+        caption="by delay: filled; there again, but seen later only; unknown; the rest was gone",
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -270,7 +270,7 @@ def _windows_table(rows: Sequence[dict[str, Any]]) -> Table:
     delays = "/".join(map(str, DELAYS_MS))
     for heading in (
         "basket", "to expiry", "windows", "length", "shares", "cents",
-        f"there {delays} ms", "unknown",
+        f"filled {delays} ms", "again", "unknown",
     ):  # fmt: skip
         table.add_column(heading, no_wrap=True)
     for row in rows:
@@ -282,8 +282,10 @@ def _windows_table(rows: Sequence[dict[str, Any]]) -> Table:
             f"{_duration(row['at_least_ms'])} - {_duration(row['at_most_ms'])}",
             f"{row['size_e6'] / 1e6:,.0f}",
             f"{row['net_e8'] / 1e6:.2f}",
-            "/".join(str(one["filled"]) for one in fates),
-            "/".join(str(one["unknown"]) for one in fates),
+            *(
+                "/".join(str(one[fate.value]) for one in fates)
+                for fate in (Fate.FILLED, Fate.AGAIN, Fate.UNKNOWN)
+            ),
         )
     return table
 

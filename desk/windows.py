@@ -4,15 +4,16 @@ A recording shows moments, and nothing of what lies between them. So nothing her
 
     length      at least from the first to the last look at which the edge was there; at most from
                 the look before to the look after
-    after d ms  FILLED   the edge was seen again at that time or later, without a look between at
-                         which it was gone
+    after d ms  FILLED   the edge was there at a look between d and 2d
+                AGAIN    it was there at the next look, which came later than that
                 GONE     it was seen to be gone by then
-                UNKNOWN  the next look came too late to tell
+                UNKNOWN  it was gone at the next look, which came after d
 
-A recording whose looks are minutes apart therefore says "unknown" of almost every delay: that is
-what it knows. The resolution is reported beside the figures.
+A recording whose looks are minutes apart therefore says nothing but AGAIN and UNKNOWN of every
+delay: that is what it knows. The resolution is reported beside the figures.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Fate(Enum):
     """What an order that arrives some time after the first look would have found."""
 
     FILLED = "filled"
+    AGAIN = "again"
     GONE = "gone"
     UNKNOWN = "unknown"
 
@@ -70,10 +72,15 @@ class Window:
     size_e6: int
     """Units that the best levels held at the first look."""
     best_net_e8: int
-    last_ms: int = 0
+    seen_ms: list[int] = field(default_factory=list)
+    """All looks at which it was there, the first one included."""
     after_ms: int | None = None
     """The look at which it was gone; None: the recording ended before."""
-    looks: int = 1
+
+    @property
+    def last_ms(self) -> int:
+        """The last look at which it was there."""
+        return self.seen_ms[-1]
 
     @property
     def at_least_ms(self) -> int:
@@ -91,7 +98,8 @@ class Window:
         """What an order that arrives this long after the first look would have found."""
         arrives_ms = self.first_ms + delay_ms
         if self.last_ms >= arrives_ms:
-            return Fate.FILLED
+            again_ms = self.seen_ms[bisect_left(self.seen_ms, arrives_ms)]
+            return Fate.FILLED if again_ms <= arrives_ms + delay_ms else Fate.AGAIN
         if self.after_ms is not None and self.after_ms <= arrives_ms:
             return Fate.GONE
         return Fate.UNKNOWN
@@ -113,7 +121,7 @@ class Window:
             "net_e8": self.net_e8,
             "best_net_e8": self.best_net_e8,
             "size_e6": self.size_e6,
-            "looks": self.looks,
+            "looks": len(self.seen_ms),
             "after_ms": {str(delay): self.fate(delay).value for delay in DELAYS_MS},
         }
 
@@ -139,9 +147,8 @@ class WindowLog:
                 self.closed.append(self._open.pop(number))
         for number, sight in seen.items():
             window = self._open.get(number) or self._begin(sight, at_ms)
-            window.last_ms = at_ms
+            window.seen_ms.append(at_ms)
             window.best_net_e8 = max(window.best_net_e8, sight.net_e8)
-            window.looks += 1
         for group in looked:
             before_ms = self._looked_ms.get(group)
             if before_ms is not None:
@@ -159,7 +166,6 @@ class WindowLog:
             net_e8=sight.net_e8,
             size_e6=sight.size_e6,
             best_net_e8=sight.net_e8,
-            looks=0,
         )
         self._open[sight.number] = window
         return window
@@ -221,10 +227,8 @@ def honestly(resolution_ms: int | None) -> str:
         return "one look only: nothing can be said about lengths or delays"
     if resolution_ms <= min(DELAYS_MS):
         return f"looks {resolution_ms} ms apart (median): delays and lengths mean what they say"
-    blind = [str(delay) for delay in DELAYS_MS if delay < resolution_ms]
-    if not blind:
-        return f"looks {resolution_ms} ms apart (median)"
+    blind = ", ".join(str(delay) for delay in DELAYS_MS if delay < resolution_ms)
     return (
-        f"looks {resolution_ms:,} ms apart (median): after {', '.join(blind)} ms the recording "
-        "mostly cannot tell; 'filled' means seen again at the next look, not watched in between"
+        f"looks {resolution_ms:,} ms apart (median): what an order would have found after {blind} "
+        "ms is mostly not in the recording; 'again' is the next look, nobody watched in between"
     )

@@ -19,7 +19,8 @@ def log_of(*looks) -> WindowLog:
 
 def test_a_window_lasts_at_least_between_its_looks_and_at_most_between_those_around_it():
     (one,) = log_of((0, False), (10, True), (14, True), (30, False)).windows()
-    assert (one.first_ms, one.at_least_ms, one.at_most_ms, one.looks) == (10, 4, 30, 2)
+    assert (one.first_ms, one.at_least_ms, one.at_most_ms) == (10, 4, 30)
+    assert one.seen_ms == [10, 14]
 
 
 def test_a_window_that_the_recording_cuts_off_has_no_upper_bound():
@@ -33,7 +34,8 @@ def test_a_window_that_the_recording_cuts_off_has_no_upper_bound():
 @pytest.mark.parametrize(
     ("delay_ms", "fate"),
     [
-        (1, Fate.FILLED),
+        (1, Fate.AGAIN),  # seen only four times as late
+        (2, Fate.FILLED),  # seen within twice the delay
         (4, Fate.FILLED),  # seen exactly then
         (5, Fate.UNKNOWN),  # after the last look at it, before the look at which it was gone
         (19, Fate.UNKNOWN),
@@ -71,9 +73,10 @@ def test_the_summary_is_by_kind_and_time_to_expiry_and_counts_every_window_once(
         ("trio", "under 1 h", 1),
         ("trio", "over 3 d", 1),
     ]
-    assert rows[0]["after_ms"]["10"] == {"filled": 0, "gone": 1, "unknown": 0}
-    assert rows[1]["after_ms"]["10"] == {"filled": 1, "gone": 0, "unknown": 0}
-    assert rows[1]["after_ms"]["50"] == {"filled": 0, "gone": 0, "unknown": 1}
+    assert rows[0]["after_ms"]["10"] == {"filled": 0, "again": 0, "gone": 1, "unknown": 0}
+    assert rows[1]["after_ms"]["10"] == {"filled": 1, "again": 0, "gone": 0, "unknown": 0}
+    assert rows[1]["after_ms"]["1"] == {"filled": 0, "again": 1, "gone": 0, "unknown": 0}
+    assert rows[1]["after_ms"]["50"] == {"filled": 0, "again": 0, "gone": 0, "unknown": 1}
     for row in rows:
         assert all(sum(fates.values()) == row["windows"] for fates in row["after_ms"].values())
 
