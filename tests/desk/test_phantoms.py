@@ -14,7 +14,9 @@ from typing import NamedTuple
 import pytest
 
 from desk.recording import Levels, Moment, Quote
-from desk.replay import Outcome, Player, replay
+from desk.replay import EPOCH, Outcome, Player, replay
+from desk.scan import offers_of, scan_ladder
+from desk.scanning import Measure
 from desk.windows import DELAYS_MS, Fate
 from engine.baskets import compile_baskets
 from shm.codes import BasketKind, MarketKind
@@ -140,6 +142,22 @@ def test_on_a_recording_in_milliseconds_the_delays_are_told_apart(snapshots):
     assert all(not fate[Fate.FILLED] and not fate[Fate.AGAIN] for fate in fates)
     assert fates[0][Fate.UNKNOWN] > fates[-1][Fate.UNKNOWN] == 0
     assert fates[0][Fate.GONE] < fates[-1][Fate.GONE] == len(windows)
+
+
+def test_a_scan_of_the_recorded_books_finds_nothing_and_misses_nothing(snapshots):
+    """After fees not even the true crossings are worth anything: each bound says so exactly."""
+    markets, row_of = as_two_markets(snapshots)
+    player = Player(markets)
+    measure, true = Measure(), true_crossings(snapshots)
+    for number, moment in enumerate(moments(snapshots, row_of, per_token=False, bids=False)):
+        player.show(moment)
+        if number % 50 == 0 or moment.at_ms in true:
+            for offers in offers_of(markets, player.shown, EPOCH):
+                ladder = scan_ladder(offers, player.baskets)
+                assert ladder.answer.bound.profit_usd_e6 <= 1
+                measure.add(ladder)
+    assert measure.scans > 200
+    assert (measure.with_profit, measure.with_more, measure.unproven) == (0, 0, 0)
 
 
 def test_yes_and_no_of_one_market_are_no_basket():
