@@ -575,7 +575,7 @@ PLANTED: dict[str, Bug] = {
         lambda: swap(journal_files.FileLock, "take", lambda _self: None),
         _LIMITS + "test_a30_d5_a_second_executor_of_the_wallet_does_not_start",
     ),
-    "damage is cut off": Bug(lambda: swap(journal_start, "_require_sound", lambda *_: None), _D3),
+    "damage is cut off": Bug(lambda: swap(journal_start, "require_sound", lambda *_: None), _D3),
     "a failed sync is tried again": Bug(
         _sync_again, _LIMITS + "test_d2_a_sync_that_fails_is_final"
     ),
