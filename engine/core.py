@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.baskets import Basket
+from engine.handover import State
 from engine.pricer import Edge
 from engine.reference import HISTOGRAMS, PythonCore
 from shm import backend
@@ -29,6 +30,15 @@ class Core(Protocol):
 
         With nothing to do it looks `spins` times, and then sleeps if it may.
         """
+
+    def configure(self, settings: EngineSettings, version: int = 0) -> None:
+        """Go over to other settings, between two turns; hurdles are the plan's."""
+
+    def state(self) -> State:
+        """What another core needs to go on from here; see engine/handover.py."""
+
+    def restore(self, state: State) -> None:
+        """Go on from where another core has stopped; after `adopt`."""
 
     def edge(self, number: int) -> Edge | None:
         """Worth of a basket, or None while a price that it needs is not quoted."""

@@ -5,24 +5,26 @@
 interfaces. What is decided stands in walk.h, core.h and loop.h.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from engine.core cimport (
     PT_DIRTY_WORDS, PT_E8_PER_E4, PT_FEE_TABLE, PT_LAYOUT_ID, PT_MARKETS_MAX, PT_MAX_LEGS,
+    PT_PENDING_MAX, PT_TAPE_ENTRIES, PT_TAPE_REPORT, PT_TAPE_UPDATE, PT_TAPE_VERDICT,
     pt_basket, pt_basket_row, pt_best_order, pt_book, pt_core, pt_digest, pt_edge, pt_edge_of,
-    pt_engine_stats, pt_fact, pt_follow_ingest, pt_hear, pt_leg, pt_look, pt_look_at_everything,
-    pt_memory, pt_now_ns, pt_order, pt_plan, pt_release_overdue, pt_report, pt_role_row, pt_run,
-    pt_seen, pt_show, pt_signal, pt_start_walk, pt_switches, pt_take_conflated, pt_take_update,
-    pt_update, pt_walk,
+    pt_engine_stats, pt_entry, pt_fact, pt_follow_ingest, pt_hear, pt_leg, pt_look, pt_look_at_everything,
+    pt_memory, pt_now_ns, pt_order, pt_pending, pt_plan, pt_release_overdue, pt_report, pt_retry,
+    pt_role_row, pt_run, pt_seen, pt_show, pt_signal, pt_start_walk, pt_switches, pt_tape,
+    pt_take_conflated, pt_take_update, pt_update, pt_wait_for_all, pt_wait_until, pt_walk,
 )
 from shm.native cimport (
     DirtyTaker, Fence, HistogramWriter, LatchReader, LatchWriter, RingConsumer, RingProducer, Words,
-    fenced,
+    fenced, pt_load, pt_store,
 )
 
+from engine.handover import Held, State, Waiter
 from engine.pricer import NO_TOP, Edge, Top
 from engine.walk import Order
 from shm.codes import Outcome, Verdict
@@ -51,6 +53,10 @@ cdef class Plan:
         self.plan.of_row = <uint32_t *>_zeroed(len(legs), sizeof(uint32_t))
         self.memory.cooling_until_ns = <uint64_t *>_zeroed(len(baskets), sizeof(uint64_t))
         self.memory.verdict = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
+        self.memory.due_ns = <uint64_t *>_zeroed(len(baskets), sizeof(uint64_t))
+        self.memory.tries = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
+        self.memory.queue = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
+        self.memory.queued = <uint8_t *>_zeroed(len(baskets), sizeof(uint8_t))
         self.plan.baskets = len(baskets)
         self._load_facts(legs)
         self._load_baskets(hurdles_e8)
@@ -64,6 +70,10 @@ cdef class Plan:
         free(self.plan)
         free(self.memory.cooling_until_ns)
         free(self.memory.verdict)
+        free(self.memory.due_ns)
+        free(self.memory.tries)
+        free(self.memory.queue)
+        free(self.memory.queued)
 
     cdef _load_facts(self, legs):
         cdef size_t place
@@ -128,6 +138,7 @@ cdef class _Core:
         self.plan = plan
         self.core.plan = plan.plan
         self.core.memory = plan.memory
+        self.core.waiting = 0
         memset(self.core.seen, 0, PT_MARKETS_MAX * sizeof(pt_seen))
 
     def top(self, uint32_t row):
@@ -206,6 +217,9 @@ cdef class Kernel(_Core):
     cdef HistogramWriter published_to_seen
     cdef HistogramWriter seen_to_signal
 
+    def __dealloc__(self):
+        free(self.core.tape)
+
     def __init__(self, settings, uint64_t epoch, parts):
         """`parts` are the ends of the segments that the engine holds, by name."""
         self.books = parts["books"]
@@ -257,9 +271,10 @@ cdef class Kernel(_Core):
         core.published_to_seen = self.published_to_seen.histogram
         core.seen_to_signal = self.seen_to_signal.histogram
 
-    def configure(self, settings):
+    def configure(self, settings, uint64_t version=0):
         """Take over settings; between two calls of `step`."""
         cdef int64_t ms = 1_000_000
+        self.core.settings_version = version
         self.core.limits.max_book_age_ns = settings.max_book_age_ms * ms
         self.core.limits.max_leg_skew_ns = settings.max_leg_skew_ms * ms
         self.core.limits.max_ingest_silence_ns = settings.max_ingest_silence_ms * ms
@@ -288,6 +303,9 @@ cdef class Kernel(_Core):
         self._set_plan(plan)
         self.core.generation = generation
         pt_look_at_everything(self.core)
+        pt_wait_for_all(self.core)
+        if self.core.tape != NULL:
+            self.core.tape.lost = True
 
     def step(self, uint64_t spins, uint64_t turn_ns, *, bint may_sleep):
         cdef uint64_t done
@@ -301,6 +319,112 @@ cdef class Kernel(_Core):
         if number >= self.core.plan.baskets:
             raise IndexError(number)
         return Verdict(self.core.memory.verdict[number])
+
+    # --- for another core -----------------------------------------------------------------------
+
+    def state(self, *, bint books=False):
+        """What another core needs to go on from here; see engine/handover.py."""
+        cdef uint32_t row, place, number
+        cdef pt_plan *plan = self.plan.plan
+        cdef pt_memory *memory = &self.core.memory
+        numbers = range(plan.baskets)
+        queue = [self.core.memory.queue[place] for place in range(self.core.waiting)]
+        return State(
+            self.core.signal_count,
+            self.core.ingest_epoch,
+            {plan.basket[n].id: memory.cooling_until_ns[n] for n in numbers
+             if memory.cooling_until_ns[n]},
+            {plan.basket[n].id: memory.tries[n] for n in numbers if memory.tries[n]},
+            [self._held(place) for place in range(PT_PENDING_MAX)
+             if self.core.pending[place].signal],
+            {row: self.core.held[row] for row in range(PT_MARKETS_MAX) if self.core.held[row]},
+            [Waiter(plan.basket[n].id, memory.due_ns[n], memory.tries[n]) for n in queue],
+            self._books() if books else {},
+        )
+
+    cdef _held(self, uint32_t place):
+        cdef pt_pending *one = &self.core.pending[place]
+        versions = {one.row[i]: one.version[i] for i in range(one.legs)}
+        return Held(one.signal, one.basket, one.created_ns, one.reported_ns, versions, place)
+
+    cdef _books(self):
+        cdef uint32_t row
+        found = {}
+        for row in range(PT_MARKETS_MAX):
+            if self.plan.plan.fact[row].key and self.core.seen[row].version:
+                found[row] = (
+                    self.core.seen[row].version,
+                    PyBytes_FromStringAndSize(<char *>&self.core.seen[row].book, sizeof(pt_book)),
+                )
+        return found
+
+    def restore(self, state):
+        """Go on from where another core has stopped; after `adopt`."""
+        cdef uint32_t place, i
+        cdef pt_pending *one
+        self.core.signal_count = state.signal_count
+        for basket, until_ns in state.cooling.items():
+            number = self.plan.number_of.get(basket)
+            if number is not None:
+                self.core.memory.cooling_until_ns[<uint32_t>number] = until_ns
+        for held in state.on_way:
+            place = held.place
+            if place >= PT_PENDING_MAX or len(held.versions) > PT_MAX_LEGS:
+                raise IndexError(place)
+            one = &self.core.pending[place]
+            one.signal = held.signal
+            one.basket = held.basket
+            one.created_ns = held.created_ns
+            one.reported_ns = held.reported_ns
+            one.legs = len(held.versions)
+            for i, (row, version) in enumerate(held.versions.items()):
+                one.row[i] = row
+                one.version[i] = version
+            self.core.pending_count += 1
+        for row, signal in state.held.items():
+            if row < PT_MARKETS_MAX:
+                self.core.held[<uint32_t>row] = signal
+
+    # --- for the shadow (engine/tape.h) ---------------------------------------------------------
+
+    def tape(self, *, bint on):
+        """Begin or end to write down what is done; what was written before is given up."""
+        if on and self.core.tape == NULL:
+            self.core.tape = <pt_tape *>_zeroed(1, sizeof(pt_tape))
+        elif not on:
+            free(self.core.tape)
+            self.core.tape = NULL
+        if on:
+            self.core.tape.read = self.core.tape.written
+            self.core.tape.lost = False
+
+    @property
+    def tape_lost(self):
+        """Whether there was no room, or too much to tell: begin anew."""
+        return self.core.tape != NULL and self.core.tape.lost
+
+    def next_entry(self):
+        """The oldest entry of the tape: kind, number, now_ns, heartbeat_ns, trading, detail, update
+        and body as records; None: there is none."""
+        cdef pt_tape *tape = self.core.tape
+        cdef pt_entry *entry
+        if tape == NULL or pt_load(&tape.written) == tape.read:
+            return None
+        entry = &tape.entry[tape.read % PT_TAPE_ENTRIES]
+        update = body = b""
+        if entry.kind == PT_TAPE_UPDATE:
+            update = PyBytes_FromStringAndSize(<char *>&entry.update, sizeof(pt_update))
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.book, sizeof(pt_book))
+        elif entry.kind == PT_TAPE_REPORT:
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.report, sizeof(pt_report))
+        elif entry.kind == PT_TAPE_VERDICT:
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.signal, sizeof(pt_signal))
+        found = (
+            entry.kind, entry.number, entry.now_ns, entry.heartbeat_ns, entry.trading,
+            entry.detail, update, body,
+        )
+        pt_store(&tape.read, tape.read + 1)
+        return found
 
     # --- the pieces of a step with clocks given, for tests ------------------------------------
 
@@ -319,6 +443,10 @@ cdef class Kernel(_Core):
 
     def release_overdue(self, uint64_t now_ns):
         pt_release_overdue(self.core, now_ns)
+
+    def retry(self, uint64_t now_ns):
+        if not pt_retry(self.core, now_ns):
+            raise fenced(self.signals.fence)
 
     def follow_ingest(self):
         pt_follow_ingest(self.core)

@@ -170,6 +170,7 @@ class Story:
         elif roll < 0.95:
             self.both(lambda world: world.core.release_overdue(now_ns))
             self.both(lambda world: world.core.show(now_ns))
+            self.both(lambda world: world.core.retry(now_ns))
         elif roll < 0.97:
             enabled = self.random.random() < 0.9
             self.both(lambda world: world.panel.set_trading(enabled=enabled))
@@ -228,7 +229,7 @@ def test_random_worlds_are_decided_alike(worlds, seed):
         story.compare()
     counters = story.worlds[1].counters.read()
     for name in ("signals", "held_stale", "held_skew", "held_cooldown", "held_busy", "held_small",
-                 "held_disabled"):  # fmt: skip
+                 "held_disabled", "retries", "retries_signalled"):  # fmt: skip
         assert getattr(counters, name) > 0, name
 
 
