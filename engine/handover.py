@@ -1,6 +1,9 @@
-"""What one core hands to another: signals on their way, cooldowns, what waits, books as last seen."""
+"""What one core hands to another: signals on their way, cooldowns, what waits, books."""
 
 from typing import NamedTuple
+
+from shm.codes import Verdict
+from shm.layout import Signal
 
 
 class Held(NamedTuple):
@@ -42,3 +45,11 @@ class State(NamedTuple):
 
 
 EMPTY = State(0, 0, {}, {}, [], {}, [], {})
+
+
+class Decision(NamedTuple):
+    """What a core said of a hit."""
+
+    number: int
+    verdict: Verdict
+    signal: Signal | None

@@ -5,15 +5,14 @@ reports, says signals. The compiled twin is engine/kernel.pyx over engine/core.h
 same integers, and `step` as one loop without Python. Tests run the two in lock step.
 """
 
-import heapq
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from engine.baskets import Basket
 from engine.gate import Candidate, Holds, Moment, judge, size_cap_e6
-from engine.handover import Held, State, Waiter
+from engine.handover import State, Waiter
+from engine.onway import OnWay
 from engine.pricer import Edge, Pricer
 from engine.rows import basket_row, signal_row
 from engine.waiting import Queue
@@ -28,6 +27,7 @@ from shm.layout import (
     SIGNAL,
     UPDATE,
     Report,
+    Signal,
     Update,
 )
 from shm.roles import RoleTable
@@ -39,8 +39,6 @@ SHOW_NS = 50_000_000
 SHOW_ROWS = 64
 HOLD_AFTER_REPORT_NS = 500_000_000
 """A market whose book has not moved after our orders is free again after this."""
-PENDING_MAX = 256
-"""Signals on their way at one time."""
 SIGNAL_COUNT_BITS = 40
 HISTOGRAMS = ("frame_to_signal", "published_to_seen", "seen_to_signal")
 FINAL = {ReportKind.REFUSED, ReportKind.COMPLETE, ReportKind.PARTIAL, ReportKind.MISSED}
@@ -65,17 +63,11 @@ class Plan(NamedTuple):
     """By basket: the net edge that a signal needs."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A signal on its way."""
+class Tally(Protocol):
+    """Counters or a histogram: whatever is added to."""
 
-    basket: int
-    versions: dict[int, int]
-    """By market row: version of the book that it was computed from."""
-    created_ns: int
-    place: int
-    """Among all of them: they are looked through in this order, as in the compiled core."""
-    reported_ns: int = field(default=0)
+    def add(self, *what: Any) -> None:
+        """Count."""
 
 
 class PythonCore:
@@ -88,12 +80,9 @@ class PythonCore:
         self._attach(fabric)
         self._plan = self.prepare((), ())
         self._verdicts: list[Verdict] = []
-        self._holds = Holds({}, {})
+        self._on_way = OnWay()
+        self._holds = Holds({}, self._on_way.held)
         self._queue = Queue(0)
-        self._pending: dict[int, _Pending] = {}
-        """By signal: what it asked for, until the executor's last word on it."""
-        self._places = list(range(PENDING_MAX))
-        """Free places among those on their way; a heap."""
         self._generation = 0
         self._signal_count = 0
         self._ingest_epoch = 0
@@ -109,8 +98,8 @@ class PythonCore:
         self._signals = fabric.produce("signals", SIGNAL)
         self._reports = fabric.consume("reports", REPORT)
         self._table = fabric.write_table("baskets", BASKET_ROW)
-        self._counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
-        self._histograms = {
+        self._counters: Tally = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
+        self._histograms: Mapping[str, Tally] = {
             name: fabric.histogram(Role.ENGINE, index, name)
             for index, name in enumerate(HISTOGRAMS)
         }
@@ -132,14 +121,17 @@ class PythonCore:
         """See Core."""
         self._plan = plan
         self._generation = generation
-        baskets = plan.pricer.baskets
-        self._verdicts = [Verdict.NONE] * len(baskets)
         cooling = self._holds.cooling_until_ns
         for stranger in cooling.keys() - plan.pricer.number_of.keys():
             del cooling[stranger]
         self._look_at_everything()
-        self._queue = Queue(len(baskets))
+        self._reset_for(plan)
         self._queue.wait_for_all()
+
+    def _reset_for(self, plan: Plan) -> None:
+        count = len(plan.pricer.baskets)
+        self._verdicts = [Verdict.NONE] * count
+        self._queue = Queue(count)
 
     def state(self) -> State:
         """See Core."""
@@ -149,10 +141,7 @@ class PythonCore:
             self._ingest_epoch,
             dict(self._holds.cooling_until_ns),
             {b.id: queue.tries[n] for n, b in enumerate(baskets) if queue.tries[n]},
-            [
-                Held(signal, p.basket, p.created_ns, p.reported_ns, p.versions, p.place)
-                for signal, p in self._in_places()
-            ],
+            self._on_way.state(),
             dict(self._holds.held),
             [Waiter(baskets[n].id, queue.due_ns[n], queue.tries[n]) for n in queue.order],
             {},
@@ -161,15 +150,8 @@ class PythonCore:
     def restore(self, state: State) -> None:
         """See Core."""
         self._signal_count = state.signal_count
-        self._holds = Holds(dict(state.cooling), dict(state.held))
-        self._pending = {
-            one.signal: _Pending(
-                one.basket, one.versions, one.created_ns, one.place, one.reported_ns
-            )
-            for one in state.on_way
-        }
-        taken = {one.place for one in state.on_way}
-        self._places = [place for place in range(PENDING_MAX) if place not in taken]
+        self._holds.cooling_until_ns.update(state.cooling)
+        self._on_way.restore(state.on_way, state.held)
 
     def _look_at_everything(self) -> None:
         for row in self._plan.pricer.keys:
@@ -303,7 +285,7 @@ class PythonCore:
         )
         if order is None or order.profit_usd_e6 < self._settings.min_profit_usd_e6:
             return Verdict.TOO_SMALL
-        if len(self._pending) == PENDING_MAX:
+        if self._on_way.full:
             return Verdict.RING_FULL
         signal = self._epoch << SIGNAL_COUNT_BITS | self._signal_count + 1
         edge = self.edge(number)
@@ -320,19 +302,18 @@ class PythonCore:
             seen_ns=seen_ns,
             created_ns=created_ns,
         )
-        if not self._signals.try_push(row):
+        if not self._push(row):
             return Verdict.RING_FULL
         self._signal_count += 1
         self._histograms["frame_to_signal"].add(created_ns - update.frame_ns)
         self._histograms["seen_to_signal"].add(created_ns - seen_ns)
         pairs = zip(candidate.legs, candidate.tops, strict=True)
         versions = {leg.market.row: top.version for leg, top in pairs}
-        self._pending[signal] = _Pending(
-            candidate.basket.id, versions, seen_ns, heapq.heappop(self._places)
-        )
-        for market_row in versions:
-            self._holds.held[market_row] = signal
+        self._on_way.hold(signal, candidate.basket.id, versions, seen_ns)
         return Verdict.SIGNALLED
+
+    def _push(self, row: Signal) -> bool:
+        return self._signals.try_push(row)
 
     # --- what became of signals ---------------------------------------------------------------
 
@@ -342,7 +323,7 @@ class PythonCore:
         if report.kind == ReportKind.SENT and report.basket in self._plan.pricer.number_of:
             cooldown_ns = self._settings.cooldown_ms * 1_000_000
             self._holds.cooling_until_ns[report.basket] = now_ns + cooldown_ns
-        pending = self._pending.get(report.signal)
+        pending = self._on_way.by_signal.get(report.signal)
         if pending is None or report.kind not in FINAL:
             return
         if report.kind == ReportKind.REFUSED:
@@ -354,7 +335,7 @@ class PythonCore:
         """Free what is finished: reported and the books have moved on, or nobody ever reported."""
         patience_ns = self._settings.signal_wait_ms * 1_000_000
         pricer = self._plan.pricer
-        for signal, pending in self._in_places():
+        for signal, pending in self._on_way.in_places():
             if pending.reported_ns:
                 moved = all(
                     pricer.top(row).version != version for row, version in pending.versions.items()
@@ -364,19 +345,12 @@ class PythonCore:
             elif now_ns - pending.created_ns > patience_ns:
                 self._free(signal, now_ns)
 
-    def _in_places(self) -> list[tuple[int, _Pending]]:
-        return sorted(self._pending.items(), key=lambda one: one[1].place)
-
     def _free(self, signal: int, now_ns: int) -> None:
-        pending = self._pending.pop(signal)
-        heapq.heappush(self._places, pending.place)
-        number = self._plan.pricer.number_of.get(pending.basket)
+        basket = self._on_way.free(signal)
+        number = self._plan.pricer.number_of.get(basket)
         if number is not None:
-            cool_ns = self._holds.cooling_until_ns.get(pending.basket, 0)
+            cool_ns = self._holds.cooling_until_ns.get(basket, 0)
             self._queue.freed(number, now_ns, cool_ns)
-        for row in pending.versions:
-            if self._holds.held.get(row) == signal:
-                del self._holds.held[row]
 
     # --- for people ---------------------------------------------------------------------------
 

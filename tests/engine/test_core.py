@@ -46,6 +46,7 @@ class World:
         fabric = Fabric(instance, Role.ENGINE)
         self.holder = RoleHolder(fabric.segment("control", writable=True), Role.ENGINE)
         fabric.fence = self.holder.fence
+        self._engine_fabric = fabric
         self.core = core_of(fabric, settings, self.holder.epoch)
         self.baskets = fabric.read_table("baskets", BASKET_ROW)
         self.counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=False)
