@@ -30,7 +30,9 @@ from shm.codes import STAGES, SUPERVISED, Role, StageState
 from shm.kill import DIR_MODE, Kill
 from shm.roles import RoleLock
 from shm.settings import Settings
+from shm.sources import Loaded, derived
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
+from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
 LOOK_S = 0.5
@@ -50,12 +52,17 @@ POLL_S = 0.05
 class Run:
     """One run of the whole system."""
 
-    settings: Settings
+    loaded: Loaded
     seconds: float | None
     as_json: bool
     console: Console
     started_s: float = field(default_factory=time.monotonic)
     hurried: bool = False
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The settings as they were read; addresses come when the exchange is up."""
+        self.settings = self.loaded.settings
 
     async def go(self) -> int:
         """Run to the end; the exit code. Errors of the tree are raised."""
@@ -68,13 +75,12 @@ class Run:
             logs = self.settings.var_path / "log"
             sim, self.settings = await exchange.start(self.settings, logs / "sim.log")
             try:
-                fabric = create_all(self.settings)
+                fabric = create_all(*derived(self.loaded, self.settings))
                 stack.callback(destroy_all, self.settings.instance)
                 children = stage_children(self.settings.instance, logs, SUPERVISED)
                 kill = Kill(fabric, self.settings.var_path)
                 self._heed_kill_signal(kill)
-                limit = self.settings.stages.restarts_per_minute
-                tree = Tree(fabric, [*children, sim], limit, kill)
+                tree = Tree(fabric, [*children, sim], Supervision(fabric), kill)
                 await self._supervised(tree, kill, stop)
             finally:
                 await Tree.stop_children([sim], STOP_PATIENCE_S)
@@ -218,8 +224,9 @@ def _line_teller(screen: Screen, console: Console) -> Callable[[], None]:
     return tell
 
 
-def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
+def run(loaded: Loaded, seconds: float | None, *, as_json: bool) -> int:
     """Run the system; see the module. Returns the exit code."""
+    settings = loaded.settings
     settings.require_supported()
     backend.require_usable()
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
@@ -230,4 +237,4 @@ def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
     console = Console()
     if not backend.NATIVE:
         Console(stderr=True).print(backend.notice(), style="bold yellow")
-    return asyncio.run(Run(settings, seconds, as_json, console).go())
+    return asyncio.run(Run(loaded, seconds, as_json, console).go())

@@ -115,7 +115,7 @@ class Observer:
                 if (position := self._positions.read(row)) is not None and position.fills
             },
             best=self._best(),
-            latency=self._latencies(),
+            latency=self.latencies(),
             reports=self._reports.news(),
             orphan_value_usd_e6=self._orphan_value_usd_e6(),
         )
@@ -139,7 +139,8 @@ class Observer:
         quoted = [row for row in rows if row is not None and row.size_e6 > 0]
         return sorted(quoted, key=lambda row: -row.net_e8)
 
-    def _latencies(self) -> dict[str, Latency]:
+    def latencies(self) -> dict[str, Latency]:
+        """Every histogram by its name."""
         found = {}
         for role in STAGES:
             for index in range(STAGE_HISTOGRAMS):

@@ -155,7 +155,7 @@ def test_numbers_of_signals_that_are_five_percent_apart_are_an_alert(shadowed, c
 
 
 def test_the_shadow_changes_nothing_of_what_is_decided(shadowed, instance):
-    """The same story with and without a shadow, even one that is wrong: the same to the last bit."""
+    """The same story with and without a shadow, even one that is wrong: to the last bit."""
     with_shadow = shadowed(Greedy)
     alone = World(f"{instance}-b", make_core, SETTINGS)
     story = Story(5, (alone, with_shadow))
@@ -192,7 +192,7 @@ def test_a_tape_without_room_is_given_up_and_begun_anew_and_the_core_never_waits
 
 def test_a_shadow_that_stumbles_starts_anew_and_says_so(shadowed, caplog):
     class Stumbling(Repeater):
-        def hear(self, report, now_ns):
+        def hear(self, *_report):
             raise RuntimeError("planted")
 
     world = shadowed(Stumbling)
