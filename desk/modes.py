@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from shm import backend
 from shm.control import (
-    Published,
+    SettingsReader,
     SwitchBoard,
     SwitchPanel,
     fallen_back,
@@ -151,6 +151,29 @@ class Modes:
     ingest_fell_back: bool
     fallbacks: int
     sending: bool
+    shadow_alerts: int
+
+    @property
+    def notices(self) -> list[str]:
+        """What nobody may overlook."""
+        found = []
+        if self.engine_fell_back:
+            found.append(
+                "the native engine kept crashing: FALLEN BACK to python; "
+                "`polytrio mode set engine=native` tries it again"
+            )
+        if self.ingest_fell_back:
+            found.append(
+                "the compiled ingest kept crashing: FALLEN BACK to python; "
+                "`polytrio mode set socket=settings` tries it again"
+            )
+        if not self.sending:
+            found.append("EXECUTION OFF: no order leaves")
+        if self.shadow_alerts:
+            found.append(
+                f"SHADOW: {self.shadow_alerts} alerts, the engines differ; see `polytrio shadow`"
+            )
+        return found
 
     def as_json(self) -> Mapping[str, Any]:
         """For machines."""
@@ -179,37 +202,21 @@ class Modes:
                 "sending": self.sending,
             },
             "fallbacks": self.fallbacks,
+            "notices": self.notices,
         }
 
     def lines(self) -> list[str]:
         """For people."""
-        found = [
-            (
-                f"engine     {_word(self.engine_runs) or 'not running yet'}"
-                f"{_said(self.tree.engine.mode, self.switches.engine)}"
-            ),
-            (
-                f"socket     {_word(self.socket_runs) or 'not running yet'}"
-                f"{_said(self.tree.ingest.socket, self.switches.socket)}"
-                f"{'' if self.ingest_native else ', ingest in Python'}"
-            ),
-            (
-                f"execution  {_word(self.effective.execution)}"
-                f"{_said(self.tree.execution, self.switches.execution)}"
-                f"{'' if self.sending else ': no order leaves'}"
-            ),
+        ingest = "" if self.ingest_native else ", ingest in Python"
+        return [
+            f"engine     {_word(self.engine_runs) or 'not running yet'}"
+            + _said(self.tree.engine.mode, self.switches.engine),
+            f"socket     {_word(self.socket_runs) or 'not running yet'}{ingest}"
+            + _said(self.tree.ingest.socket, self.switches.socket),
+            f"execution  {_word(self.effective.execution)}"
+            + _said(self.tree.execution, self.switches.execution),
+            *self.notices,
         ]
-        if self.engine_fell_back:
-            found.append(
-                "the native engine kept crashing: FALLEN BACK to python; "
-                "`polytrio mode set engine=native` tries it again"
-            )
-        if self.ingest_fell_back:
-            found.append(
-                "the compiled ingest kept crashing: FALLEN BACK to python; "
-                "`polytrio mode set socket=settings` tries it again"
-            )
-        return found
 
 
 def _word(mode: IntEnum | None) -> str | None:
@@ -221,32 +228,50 @@ def _said(settings: str, switch: IntEnum | None) -> str:
     return f"  (settings {settings}{chosen})"
 
 
+class ModesWatch:
+    """Looks at the modes of a running system."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._instance = fabric.instance
+        self._published = require_published(fabric)
+        self._settings = SettingsReader(fabric)
+        self._board = SwitchBoard(fabric)
+        self._engine = fabric.counters("stats-engine.counters", ENGINE_STATS, write=False)
+        self._ingest = fabric.counters("stats-ingest.counters", INGEST_STATS, write=False)
+
+    def look(self) -> Modes:
+        """What was chosen where, and what runs."""
+        if self._settings.changed():
+            self._published = self._settings.read() or self._published
+        board, settings = self._board, self._published.settings
+        switches, supervision = board.read(), board.supervision()
+        engine, ingest = self._engine.read(), self._ingest.read()
+        return Modes(
+            instance=self._instance,
+            settings_version=self._published.version,
+            tree=settings,
+            switches=Choice(
+                _known(EngineMode, switches.engine_mode),
+                _known(SocketMode, switches.socket_mode),
+                _known(Execution, switches.execution),
+            ),
+            effective=Choice(
+                board.engine(settings), board.socket(settings), board.execution(settings)
+            ),
+            engine_runs=_known(EngineMode, engine.mode),
+            socket_runs=_known(SocketMode, ingest.socket_mode),
+            ingest_native=ingest.native == 1,
+            engine_fell_back=fallen_back(switches, supervision),
+            ingest_fell_back=ingest_fallen_back(switches, supervision),
+            fallbacks=supervision.fallbacks + supervision.ingest_fallbacks,
+            sending=board.sending(settings),
+            shadow_alerts=engine.shadow_profit_alerts + engine.shadow_count_alerts,
+        )
+
+
 def modes_of(instance: str) -> Modes:
-    """Look at a running system; `SegmentMissing` if there is none."""
-    fabric = Fabric(instance)
-    published: Published = require_published(fabric)
-    board, settings = SwitchBoard(fabric), published.settings
-    switches, supervision = board.read(), board.supervision()
-    engine = fabric.counters("stats-engine.counters", ENGINE_STATS, write=False).read()
-    ingest = fabric.counters("stats-ingest.counters", INGEST_STATS, write=False).read()
-    return Modes(
-        instance=instance,
-        settings_version=published.version,
-        tree=settings,
-        switches=Choice(
-            _known(EngineMode, switches.engine_mode),
-            _known(SocketMode, switches.socket_mode),
-            _known(Execution, switches.execution),
-        ),
-        effective=Choice(board.engine(settings), board.socket(settings), board.execution(settings)),
-        engine_runs=_known(EngineMode, engine.mode),
-        socket_runs=_known(SocketMode, ingest.socket_mode),
-        ingest_native=ingest.native == 1,
-        engine_fell_back=fallen_back(switches, supervision),
-        ingest_fell_back=ingest_fallen_back(switches, supervision),
-        fallbacks=supervision.fallbacks + supervision.ingest_fallbacks,
-        sending=board.sending(settings),
-    )
+    """Look once; `SegmentMissing` if nothing runs."""
+    return ModesWatch(Fabric(instance)).look()
 
 
 def _known(kind: type[_ModeT], number: int) -> _ModeT:
