@@ -73,7 +73,7 @@ def require_trading(system: Running) -> None:
 def test_engine_and_socket_change_while_everybody_else_goes_on(start):
     system = start()
     until(lambda: system.engine.mode == EngineMode.NATIVE, "the native engine")
-    epochs = system.epochs()[:2]  # of ingest and engine; the executor's own deaths are no matter
+    epochs = system.epochs()
     system.told("mode", "set", "engine=shadow", "socket=websockets")
     until(lambda: system.engine.mode == EngineMode.SHADOW, "shadow")
     until(lambda: system.ingest.socket_mode == SocketMode.WEBSOCKETS, "websockets")
@@ -95,7 +95,7 @@ def test_engine_and_socket_change_while_everybody_else_goes_on(start):
     until(lambda: system.ingest.socket_mode == SocketMode.PICOWS, "picows again")
     said = system.told("mode", "show")
     assert (said["engine"]["switch"], said["socket"]["switch"]) == (None, None)
-    assert system.epochs()[:2] == epochs
+    assert system.epochs() == epochs
     assert "engine python takes over from shadow" in system.log("engine")
 
 
@@ -104,6 +104,11 @@ def test_execution_is_switched_off_and_on_and_never_to_other_money(start):
     said = system.told("mode", "set", "execution=off")
     assert (said["execution"]["wanted"], said["execution"]["sending"]) == ("off", False)
     assert "EXECUTION OFF: no order leaves" in system.told("status")["modes"]["notices"]
+    until(lambda: system.executor().refused_off > 1, "signals that are refused for that reason")
+    sent = system.executor().orders_sent
+    refused = system.executor().refused_off
+    until(lambda: system.executor().refused_off > refused, "and more of them")
+    assert system.executor().orders_sent == sent
     code, _, complaint = system.ask("mode", "set", "execution=live")
     assert code == InputError.exit_code
     assert "different wallets" in complaint
@@ -113,6 +118,7 @@ def test_execution_is_switched_off_and_on_and_never_to_other_money(start):
     assert system.told("mode", "show")["execution"]["wanted"] == "off"
     system.told("mode", "set", "execution=paper")
     assert system.told("status")["modes"]["notices"] == []
+    until(lambda: system.executor().orders_sent > sent, "orders leave again")
 
 
 def test_a_planted_difference_is_caught_in_a_running_system(start, tmp_path):
