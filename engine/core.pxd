@@ -90,7 +90,7 @@ cdef extern from "loop.h" nogil:
         pt_update update
         pt_body body
     ctypedef struct pt_tape:
-        uint64_t written, read
+        uint64_t written, read, skipped
         bint lost
         pt_entry *entry
     ctypedef struct pt_order:

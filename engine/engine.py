@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from engine.baskets import Basket, compile_baskets
 from engine.core import Core, make_core, make_plan, resolved
+from engine.follower import Ground
 from engine.hurdle import hurdle_e8
 from engine.pricer import Pricer
 from engine.reference import Plan
-from engine.shadow import Ground, Shadow
+from engine.shadow import Shadow
 from shm import backend
 from shm.codes import StageState
 from shm.layout import BASKET_ROW, ENGINE_STATS, Market
@@ -30,8 +31,6 @@ from shm.stage import Stage
 
 SWITCH_INTERVAL_S = 0.0005
 """How long the compiling thread may keep the loop waiting for the interpreter."""
-SHADOW_SWITCH_INTERVAL_S = 0.00005
-"""The same for the shadow, which always runs."""
 LOOK_NS = 20_000_000
 """How often switches and settings are looked at."""
 
@@ -78,6 +77,7 @@ class Engine:
         self._compiling: threading.Thread | None = None
         self._compiled: Compiled | None = None
         self._failure: BaseException | None = None
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._show_mode()
         stage.log.info("engine %s", self._mode.name.lower())
 
@@ -188,15 +188,12 @@ class Engine:
         order, stage = compiled.order, self._stage
         if self._shadow is None:
             self._shadow = Shadow(stage.fabric, self._core, stage.holder.epoch)
-            self._shadow.start()
         self._shadow.stand_on(
             Ground(compiled.shadow, order.generation, order.settings, order.version)
         )
 
     def _show_mode(self) -> None:
         self._counters.set("mode", self._mode)
-        shadowed = self._mode is EngineMode.SHADOW
-        sys.setswitchinterval(SHADOW_SWITCH_INTERVAL_S if shadowed else SWITCH_INTERVAL_S)
 
     def _clear_rows_from(self, first: int) -> None:
         blank = BASKET_ROW.blank()

@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 from engine.core cimport (
     PT_DIRTY_WORDS, PT_E8_PER_E4, PT_FEE_TABLE, PT_LAYOUT_ID, PT_MARKETS_MAX, PT_MAX_LEGS,
@@ -53,7 +54,7 @@ cdef class Kernel(_Core):
     cdef HistogramWriter seen_to_signal
 
     def __dealloc__(self):
-        free(self.core.tape)
+        self._end_tape()
 
     def __init__(self, settings, uint64_t epoch, parts):
         """`parts` are the ends of the segments that the engine holds, by name."""
@@ -223,15 +224,32 @@ cdef class Kernel(_Core):
     # --- for the shadow (engine/tape.h) ---------------------------------------------------------
 
     def tape(self, *, bint on):
-        """Begin or end to write down what is done; what was written before is given up."""
-        if on and self.core.tape == NULL:
-            self.core.tape = <pt_tape *>_zeroed(1, sizeof(pt_tape))
-        elif not on:
-            free(self.core.tape)
+        """Begin or end to write down what is done; how much that nobody has read is given up.
+
+        The memory of the tape is shared with processes that are forked from this one.
+        """
+        cdef void *memory
+        cdef uint64_t skipped = 0
+        if not on:
+            self._end_tape()
+            return 0
+        if self.core.tape == NULL:
+            memory = mmap(
+                NULL, sizeof(pt_tape), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0
+            )
+            if memory == MAP_FAILED:
+                raise MemoryError
+            self.core.tape = <pt_tape *>memory
+        skipped = self.core.tape.skipped + (self.core.tape.written - self.core.tape.read)
+        self.core.tape.skipped = 0
+        self.core.tape.read = self.core.tape.written
+        self.core.tape.lost = False
+        return skipped
+
+    cdef _end_tape(self):
+        if self.core.tape != NULL:
+            munmap(self.core.tape, sizeof(pt_tape))
             self.core.tape = NULL
-        if on:
-            self.core.tape.read = self.core.tape.written
-            self.core.tape.lost = False
 
     @property
     def tape_lost(self):

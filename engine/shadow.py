@@ -1,235 +1,88 @@
 """Shadow mode: the Python core is given what the native one was given, and the two are compared.
 
 The native core decides as always and writes down beside its work what it was given and what it said
-(engine/tape.h); it never waits for anybody. A thread of low priority repeats that in Python and
-compares. When it cannot keep up, when the two have differed, and whenever there is too much to tell
-(a new generation, a new ingest), it is given the whole state of the native core and goes on from
-there: what was left out meanwhile is counted. Nothing that it finds, and no fault of its own, has
-any effect on what is decided.
+(engine/tape.h); it never waits for anybody. A process of its own, forked from the engine, repeats
+that in Python and compares (engine/follower.py): it shares the tape, and neither the interpreter
+nor the core of the loop that decides. When it cannot keep up, when the two have differed, and
+whenever there is too much to tell (a new generation, a new ingest), another one is forked, which
+inherits the whole state of the native core; what was left out meanwhile is counted. Nothing that it
+finds, and no fault of its own, has any effect on what is decided.
 """
 
 import contextlib
 import logging
 import os
-import threading
+import signal
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from engine.comparison import (
-    PROFIT_ALERT_USD_E6,
-    Pair,
-    counts_apart,
-    differs,
-    pairs,
-    profit_apart_usd_e6,
-    shadow_row,
-)
-from engine.handover import Decision, State
-from engine.reference import HISTOGRAMS, Plan
-from engine.repeater import UPDATE_ENTRY, VERDICT, Entry, Repeater
-from shm.codes import Role
+from engine.follower import Follower, Ground, Make
+from engine.repeater import Repeater
+from shm import backend
 from shm.fabric import Fabric
-from shm.layout import ENGINE_STATS, SHADOW_ROW, ShadowRow
-from shm.modes import Differs
-from shm.segments import SHADOW_ROWS
-from shm.settings import EngineSettings
+from shm.layout import ENGINE_STATS
+from shm.stage import KILL_SIGNAL
 
 RESET_EVERY_NS = 1_000_000_000
-"""The native core hands over its state so often at most: that takes it a moment."""
+"""A shadow is made so often at most: that takes the engine a moment."""
 IDLE_S = 0.002
 NICENESS = 10
-_COUNTERS = {
-    Differs.MISSING: "shadow_missing",
-    Differs.EXTRA: "shadow_extra",
-    Differs.PROFIT: "shadow_profit",
-    Differs.SIZE: "shadow_size",
-    Differs.LEGS: "shadow_legs",
-    Differs.EDGE: "shadow_edge",
-    Differs.VERDICT: "shadow_verdicts",
-}
+_FIRST_FD, _LAST_FD = 3, 4096
 _log = logging.getLogger("shadow")
 
 
-class Ground(NamedTuple):
-    """What the shadow stands on: a generation and settings."""
+class Companion(Protocol):
+    """A shadow at work."""
 
-    plan: Plan
-    generation: int
-    settings: EngineSettings
-    version: int
+    @property
+    def alive(self) -> bool:
+        """Whether it still follows."""
+
+    def end(self) -> None:
+        """End it, if it has not ended by itself."""
 
 
-class Shadow:
-    """See the module. `turn` and `stand_on` are called by the thread that turns the kernel."""
+class Fork:
+    """A follower in a process of its own."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        kernel: Any,
-        epoch: int,
-        make: Callable[[Fabric, EngineSettings, int], Repeater] = Repeater,
-    ) -> None:
-        self._fabric = fabric
-        self._kernel = kernel
-        self._epoch = epoch
-        self._make = make
-        self._counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
-        self._table = fabric.write_table("shadow", SHADOW_ROW)
-        self._took = fabric.histogram(Role.ENGINE, len(HISTOGRAMS), "shadow_seen_to_signal")
-        self._behind = fabric.histogram(Role.ENGINE, len(HISTOGRAMS) + 1, "shadow_behind")
-        self._lock = threading.Lock()
-        """Around the tape's reading end and what is handed over."""
-        self._ground: Ground | None = None
-        self._given: tuple[Ground, State] | None = None
-        self._wanting = False
-        self._reset_ns = 0
-        self._found = max(
-            (row.number for place in range(SHADOW_ROWS) if (row := self._shown(place))), default=0
-        )
-        self._signals = [0, 0]
-        self._apart = False
-        self._core: Repeater | None = None
-        self._stood: Ground | None = None
-        self._said: list[Decision] = []
-        self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
+    def __init__(self, follower: Follower) -> None:
+        parent = os.getpid()
+        self._pid: int | None = os.fork()
+        if self._pid == 0:
+            _live(follower, parent)
 
-    def _shown(self, place: int) -> ShadowRow | None:
-        return self._fabric.read_table("shadow", SHADOW_ROW).read(place)
+    @property
+    def alive(self) -> bool:
+        """See Companion."""
+        if self._pid is not None and os.waitpid(self._pid, os.WNOHANG)[0]:
+            self._pid = None
+        return self._pid is not None
 
-    # --- the side of the kernel -----------------------------------------------------------------
+    def end(self) -> None:
+        """See Companion."""
+        if self.alive and self._pid is not None:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = None
 
-    def stand_on(self, ground: Ground) -> None:
-        """Another generation, or other settings; the kernel has adopted them."""
-        self._ground = ground
-        self._wanting = True
-        self._reset_ns = 0
-        self.turn()
 
-    def start(self) -> None:
-        """Begin to follow, beside the loop."""
-        self._thread.start()
-
-    def turn(self) -> None:
-        """Hand over the kernel's state, if that is wanted and not too often."""
-        if not (self._wanting or self._kernel.tape_lost):
-            return
-        now_ns = time.monotonic_ns()
-        if self._ground is None or now_ns - self._reset_ns < RESET_EVERY_NS:
-            return
-        with self._lock:
-            self._kernel.tape(on=True)
-            self._given = self._ground, self._kernel.state(books=True)
-            self._wanting = False
-        self._reset_ns = now_ns
-
-    def stop(self) -> None:
-        """End it; the kernel tells nothing more."""
-        self._stopping = True
-        if self._thread.ident is not None:
-            self._thread.join()
-        self._kernel.tape(on=False)
-
-    # --- the side of the shadow -----------------------------------------------------------------
-
-    def _work(self) -> None:
+def _live(follower: Follower, parent: int) -> None:
+    """The life of the forked process; never returns."""
+    try:
+        backend.die_with_parent()
+        os.closerange(_FIRST_FD, _LAST_FD)  # above all the lock of the engine's role
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGINT, KILL_SIGNAL):  # they are for the engine
+            signal.signal(number, signal.SIG_IGN)
         _step_aside()
-        while not self._stopping:
-            try:
-                if not self.follow():
-                    time.sleep(IDLE_S)
-            except Exception:  # noqa: BLE001  # whatever it is, it must not reach what decides
-                _log.exception("the shadow stumbled; it starts anew")
-                self._give_up()
-
-    def follow(self) -> bool:
-        """Repeat the next entry of the tape; False if there is none."""
-        with self._lock:
-            given, self._given = self._given, None
-            raw = None if given else self._kernel.next_entry()
-        if given is not None:
-            self._begin(*given)
-            return True
-        if raw is None:
-            return False
-        entry = Entry(*raw)
-        if self._core is None:
-            self._counters.add("shadow_skipped", entry.kind != VERDICT)
-        elif entry.kind == VERDICT:
-            self._said.append(entry.decision())
-        else:
-            said, self._said = self._said, []
-            self._compare(self._core, entry, said)
-        return True
-
-    def _begin(self, ground: Ground, state: State) -> None:
-        core = self._make(self._fabric, ground.settings, self._epoch)
-        core.configure(ground.settings, ground.version)
-        core.begin(ground.plan, ground.generation, state)
-        self._core, self._stood, self._said = core, ground, []
-        self._counters.add("shadow_resets")
-
-    def _give_up(self) -> None:
-        self._core = None
-        self._wanting = True
-
-    def _compare(self, core: Repeater, entry: Entry, native: list[Decision]) -> None:
-        began_ns = time.monotonic_ns()
-        python = core.repeat(entry, native)
-        ended_ns = time.monotonic_ns()
-        self._counters.add("shadow_updates")
-        self._behind.add(ended_ns - entry.now_ns)
-        if any(decision.signal for decision in python):
-            self._took.add(ended_ns - began_ns)
-        for pair in pairs(native, python):
-            self._judge(pair, entry)
-        self._watch_counts()
-
-    def _judge(self, pair: Pair, entry: Entry) -> None:
-        for index, (name, signal) in enumerate(
-            [("shadow_native", pair.native_signal), ("shadow_python", pair.python_signal)]
-        ):
-            if signal is not None:
-                self._counters.add(name)
-                self._signals[index] += 1
-        found = differs(pair)
-        if not found:
-            return
-        for kind in found:
-            self._counters.add(_COUNTERS[kind])
-        apart_usd_e6 = profit_apart_usd_e6(pair)
-        worst = max(apart_usd_e6, self._counters.read().shadow_worst_usd_e6)
-        self._counters.set("shadow_worst_usd_e6", worst)
-        assert self._stood is not None
-        basket = self._stood.plan.pricer.baskets[pair.number].id
-        if apart_usd_e6 > PROFIT_ALERT_USD_E6:
-            self._counters.add("shadow_profit_alerts")
-            _log.error("basket %016x: profits differ by $%.6f", basket, apart_usd_e6 / 1e6)
-        else:
-            words = ", ".join(str(kind.name).lower() for kind in found)
-            _log.warning("basket %016x differs: %s", basket, words)
-        self._write(pair, found, basket, entry)
-        self._give_up()
-
-    def _write(self, pair: Pair, found: Differs, basket: int, entry: Entry) -> None:
-        self._found += 1
-        assert self._stood is not None
-        row = shadow_row(pair, found, basket)._replace(
-            number=self._found,
-            generation=self._stood.generation,
-            market=entry.number if entry.kind == UPDATE_ENTRY else 0,
-            seen_wall_ns=time.time_ns(),
-        )
-        self._table.write((self._found - 1) % SHADOW_ROWS, row)
-
-    def _watch_counts(self) -> None:
-        native, python = self._signals
-        apart = counts_apart(native, python)
-        if apart and not self._apart:
-            self._counters.add("shadow_count_alerts")
-            _log.error("signals: %d native, %d python: more than 5 %% apart", native, python)
-        self._apart = apart
+        while not follower.done and os.getppid() == parent:
+            if not follower.follow():
+                time.sleep(IDLE_S)
+    except BaseException:  # noqa: BLE001  # whatever it is, it must not reach what decides
+        _log.exception("the shadow stumbled; another one starts anew")
+    finally:
+        os._exit(0)
 
 
 def _step_aside() -> None:
@@ -237,4 +90,56 @@ def _step_aside() -> None:
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        os.nice(NICENESS)
+
+
+class Shadow:
+    """See the module: the engine's side. The kernel's thread calls."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        kernel: Any,
+        epoch: int,
+        make: Make = Repeater,
+        launch: Callable[[Follower], Companion] = Fork,
+    ) -> None:
+        self._fabric = fabric
+        self._kernel = kernel
+        self._epoch = epoch
+        self._make = make
+        self._launch = launch
+        self._counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
+        self._ground: Ground | None = None
+        self._companion: Companion | None = None
+        self._reset_ns = 0
+
+    def stand_on(self, ground: Ground) -> None:
+        """Another generation, or other settings; the kernel has adopted them."""
+        self._ground = ground
+        self._begin_anew()
+
+    def turn(self) -> None:
+        """See whether it still follows; if not, begin anew, but not too often."""
+        lost = self._kernel.tape_lost or self._companion is None or not self._companion.alive
+        if lost and time.monotonic_ns() - self._reset_ns >= RESET_EVERY_NS:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        if self._ground is None:
+            return
+        if self._companion is not None:
+            self._companion.end()
+        self._reset_ns = time.monotonic_ns()
+        self._counters.add("shadow_skipped", self._kernel.tape(on=True))
+        self._counters.add("shadow_resets")
+        start = self._ground, self._kernel.state(books=True)
+        follower = Follower(self._fabric, self._kernel, self._epoch, self._make, start)
+        self._companion = self._launch(follower)
+
+    def stop(self) -> None:
+        """End it; the kernel tells nothing more."""
+        if self._companion is not None:
+            self._companion.end()
+            self._companion = None
+        self._kernel.tape(on=False)

@@ -145,6 +145,7 @@ typedef struct {
 
 typedef struct {
     uint64_t written, read;
+    uint64_t skipped; /* updates that were not written, as it was lost */
     bool lost;
     pt_entry entry[PT_TAPE_ENTRIES];
 } pt_tape;

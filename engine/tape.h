@@ -55,6 +55,8 @@ static inline void pt_tape_verdict(pt_core *core, uint32_t number, int verdict, 
 static inline void pt_tape_update(pt_core *core, const pt_update *update, uint64_t now_ns,
                                   bool read) {
     uint32_t row = update->market;
+    if (core->tape != NULL && core->tape->lost)
+        core->tape->skipped++;
     pt_entry *entry = pt_tape_room(core, PT_TAPE_UPDATE, row, now_ns);
     if (entry == NULL)
         return;

@@ -6,11 +6,12 @@ from engine import shadow as shadow_module
 from engine.baskets import compile_baskets
 from engine.comparison import counts_apart, differs, pairs, profit_apart_usd_e6
 from engine.core import make_core
+from engine.follower import Ground
 from engine.handover import Decision
 from engine.pricer import Pricer
 from engine.reference import Plan
 from engine.repeater import Repeater
-from engine.shadow import Ground, Shadow
+from engine.shadow import Fork, Shadow
 from shm import backend
 from shm.codes import Verdict
 from shm.layout import SHADOW_ROW, SIGNAL
@@ -32,8 +33,21 @@ class Shadowed(World):
     def __init__(self, instance: str, make=Repeater, settings: EngineSettings = SETTINGS) -> None:
         super().__init__(instance, make_core, settings)
         self.fabric = self._engine_fabric
-        self.shadow = Shadow(self.fabric, self.core, self.holder.epoch, make)
+        self.follower = None
+        self.shadow = Shadow(self.fabric, self.core, self.holder.epoch, make, self.launch)
         self.settings = settings
+
+    def launch(self, follower):
+        """In place of a process of its own."""
+        self.follower = follower
+        return self
+
+    @property
+    def alive(self) -> bool:
+        return not self.follower.done
+
+    def end(self) -> None:
+        self.follower = None
 
     def adopt(self, markets, generation: int) -> int:
         count = super().adopt(markets, generation)
@@ -43,9 +57,9 @@ class Shadowed(World):
         return count
 
     def follow(self) -> None:
-        self.shadow.turn()
-        while self.shadow.follow():
+        while self.follower.follow():
             pass
+        self.shadow.turn()
 
     def differences(self):
         rows = self.fabric.read_table("shadow", SHADOW_ROW)
@@ -190,31 +204,77 @@ def test_a_tape_without_room_is_given_up_and_begun_anew_and_the_core_never_waits
     assert world.differences() == []
 
 
-def test_a_shadow_that_stumbles_starts_anew_and_says_so(shadowed, caplog):
-    class Stumbling(Repeater):
-        def hear(self, *_report):
-            raise RuntimeError("planted")
+class Stumbling(Repeater):
+    """Cannot stand reports."""
 
-    world = shadowed(Stumbling)
-    story = play_until_report(world)
-    world.shadow.start()
-    until(lambda: "the shadow stumbled" in caplog.text, "it stumbles")
-    world.shadow.stop()
-    assert story.worlds[0].counters.read().signals > 0
+    def hear(self, *_report):
+        raise RuntimeError("planted")
 
 
-def play_until_report(world: Shadowed) -> Story:
-    """Some signals and a report on the tape, nothing of it repeated yet."""
+@pytest.fixture
+def forked(instance, monkeypatch):
+    """Makes the world with a shadow in a process of its own."""
+    require_or_skip(backend.NATIVE, "the compiled kernels")
+    monkeypatch.setattr(shadow_module, "RESET_EVERY_NS", 0)
+    monkeypatch.setattr(Shadowed, "launch", lambda _self, follower: Fork(follower))
+    worlds = []
+
+    def make(core=Repeater):
+        worlds.append(Shadowed(instance, core))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.shadow.stop()
+
+
+def signals_and_a_report(world: Shadowed) -> None:
     story = Story(1, (world,))
     world.panel.set_trading(enabled=True)
     world.core.follow_ingest()
     world.shadow.turn()
-    world.ingest_role.beat(story.now_ns)
     story.tell_many(100)
     while (signal := world.signals.pop()) is not None:
         story.sent.append((signal.signal, signal.basket))
     world.core.hear(story.report(), story.now_ns)
-    return story
+    story.tell_many(20)
+
+
+def test_a_shadow_in_a_process_of_its_own_says_the_same(forked):
+    world = forked()
+    signals_and_a_report(world)
+    updates = world.counters.read().updates_seen
+    until(lambda: world.counters.read().shadow_updates > 0.8 * updates, "it follows")
+    counters = world.counters.read()
+    assert counters.shadow_native == counters.shadow_python
+    assert world.differences() == []
+
+
+def test_a_shadow_that_has_found_a_difference_is_followed_by_another_one(forked):
+    world = forked(Greedy)
+    signals_and_a_report(world)
+    until(world.differences, "the difference")
+    resets = world.counters.read().shadow_resets
+    until(lambda: world.shadow.turn() or world.counters.read().shadow_resets > resets, "another")
+
+
+def test_a_shadow_that_stumbles_harms_nobody_and_another_one_begins(forked):
+    world = forked(Stumbling)
+    signals_and_a_report(world)
+    assert not world.core.tape_lost
+    resets = world.counters.read().shadow_resets
+    until(lambda: world.shadow.turn() or world.counters.read().shadow_resets > resets, "another")
+    assert world.counters.read().signals > 0
+
+
+def test_a_shadow_that_is_killed_is_replaced(forked):
+    world = forked()
+    signals_and_a_report(world)
+    world.shadow._companion.end()
+    resets = world.counters.read().shadow_resets
+    world.shadow.turn()
+    assert world.counters.read().shadow_resets == resets + 1
+    assert world.shadow._companion.alive
 
 
 # --- the comparison itself ----------------------------------------------------------------------
