@@ -6,35 +6,19 @@ Commands import what they need when they are called, so that `--help` answers at
 import os
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from shm.errors import InputError, JournalDamaged, PolytrioError
+from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.steering import configuration, mode, shadow
+from shm.errors import InputError, JournalDamaged
 
-
-def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """One line and a distinct exit code (shm/errors.py) for every error with a known cause."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except PolytrioError as error:
-            click.echo(f"polytrio: {error}", err=True)
-            sys.exit(getattr(error, "code", error.exit_code))
-
-    return run
-
-
-_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Settings file; ./polytrio.toml if present, else the defaults.",
-)
+_known_errors = known_errors
+_config = config_option
+_running = instance_option
+_json = json_option
 
 
 @click.group()
@@ -46,6 +30,10 @@ def main() -> None:
     8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 12 journal, 13 not
     confirmed, 14 doctor found something, 1 a defect.
     """
+
+
+for _verb in (mode, configuration, shadow):
+    main.add_command(_verb)
 
 
 @main.command()
@@ -69,15 +57,15 @@ def run(
 ) -> None:
     """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
     from desk.run import run as run_system  # noqa: PLC0415
-    from shm.settings import load  # noqa: PLC0415
+    from shm.sources import read  # noqa: PLC0415
 
     environment = dict(os.environ)
     if venue:
         environment["POLYTRIO__VENUE"] = venue
     if instance:
         environment["POLYTRIO__INSTANCE"] = instance
-    settings = load(config, environment)
-    sys.exit(run_system(settings, seconds, as_json=as_json, password_fd=password_fd))
+    loaded = read(config, environment)
+    sys.exit(run_system(loaded, seconds, as_json=as_json, password_fd=password_fd))
 
 
 @main.command()
@@ -114,10 +102,6 @@ def markets(config: Path | None, instance: str | None, discover: bool, as_json: 
         click.echo(msgspec.json.encode(picture))
     else:
         view.show(picture, Console())
-
-
-_running = click.option("--instance", help="Which system; default: the one of the settings.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @main.command()
