@@ -14,7 +14,7 @@ from rich.console import Console
 from tests.bench.effort import FULL, QUICK, Effort
 from tests.bench.report import Report
 
-SUITES = ("ipc", "memory")
+SUITES = ("ipc", "parse", "decode_apply", "engine", "sign", "receive", "node", "memory")
 OUT = Path("bench.json")
 
 
