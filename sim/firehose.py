@@ -12,6 +12,8 @@ and then here, and their time still counts from the slot that they were meant fo
 beforehand, a ring of them for every connection, so that sending costs next to nothing and a
 hundred thousand a second need a part of one core. Books and changes are right in form and in their
 mirrored entries, and enclose one fair price a market; they carry one time and no true book hash.
+A market with an "offer_e4" is now and then shown at a price so much higher, and in its next frame
+at the right one again: then there is something to trade.
 """
 
 import base64
@@ -33,8 +35,9 @@ MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 AT_MS = "1790000000000"
 RING_FRAMES = 8_192
 LEVELS = 12
+OFFER_ROUNDS = 16
+"""One offer in so many rounds of a connection's markets."""
 IDLE_S = 0.02
-TICK_E4 = 10
 READ_BYTES = 1 << 16
 _SHORT, _LONG = 126, 127
 
@@ -47,16 +50,26 @@ class Listing:
     yes: str
     no: str
     fair_e4: int
+    offer_e4: int = 0
+    tick_e4: int = 10
 
 
 def listing_of(facts: dict[str, Any]) -> Listing:
     """A market as it was told; `fair_e4` is 5000 where nothing is said."""
-    return Listing(facts["condition"], facts["yes"], facts["no"], int(facts.get("fair_e4", 5_000)))
+    return Listing(
+        facts["condition"],
+        facts["yes"],
+        facts["no"],
+        int(facts.get("fair_e4", 5_000)),
+        int(facts.get("offer_e4", 0)),
+        int(facts.get("tick_e4", 10)),
+    )
 
 
 def price_text(price_e4: int) -> str:
-    """As the venue writes it, at a tick of 0.001."""
-    return f"{price_e4 / 10_000:.3f}"
+    """As the venue writes it: at least two decimals, no zeros behind them."""
+    text = f"{price_e4 // 10_000}.{price_e4 % 10_000:04d}"
+    return text[:4] + text[4:].rstrip("0")
 
 
 def digest_of(seed: object) -> str:
@@ -64,11 +77,12 @@ def digest_of(seed: object) -> str:
     return hashlib.sha1(str(seed).encode(), usedforsecurity=False).hexdigest()
 
 
-def book_text(listing: Listing, random: Random) -> str:
+def book_text(listing: Listing, random: Random, lift_e4: int = 0) -> str:
     """One element of the initial dump: a dozen levels a side, one tick apart."""
+    fair_e4 = listing.fair_e4 + lift_e4
 
     def side(step: int) -> str:
-        prices = [listing.fair_e4 + step * (2 + number) * TICK_E4 for number in range(LEVELS)]
+        prices = [fair_e4 + step * (2 + number) * listing.tick_e4 for number in range(LEVELS)]
         shown = [price for price in reversed(prices) if 0 < price < 10_000]
         return ",".join(
             f'{{"price":"{price_text(price)}","size":"{random.randint(5, 900)}.25"}}'
@@ -78,18 +92,21 @@ def book_text(listing: Listing, random: Random) -> str:
     return (
         f'{{"market":"{listing.condition}","asset_id":"{listing.yes}","timestamp":"{AT_MS}",'
         f'"hash":"{digest_of(listing.yes)}","bids":[{side(-1)}],"asks":[{side(1)}],'
-        f'"tick_size":"0.001","event_type":"book","last_trade_price":""}}'
+        f'"tick_size":"{price_text(listing.tick_e4)}","event_type":"book","last_trade_price":""}}'
     )
 
 
 def change_text(listing: Listing, random: Random) -> str:
     """A change of one level near the top, with its mirrored entry."""
+    tick_e4, fair_e4 = listing.tick_e4, listing.fair_e4
     buys = random.random() < 0.5
-    away = random.randint(2, LEVELS) * TICK_E4
-    price_e4 = min(max(listing.fair_e4 + (-away if buys else away), TICK_E4), 10_000 - TICK_E4)
+    away = random.randint(2, LEVELS) * tick_e4
+    price_e4 = min(max(fair_e4 + (-away if buys else away), tick_e4), 10_000 - tick_e4)
+    if price_e4 in {fair_e4, fair_e4 - tick_e4, fair_e4 + tick_e4}:
+        buys = price_e4 < fair_e4  # so near the end of the grid that there is no room
     size = f"{random.randint(5, 900)}.{random.randint(10, 99)}"
-    best = [price_text(listing.fair_e4 + step * 2 * TICK_E4) for step in (-1, 1)]
-    mirrored = [price_text(10_000 - listing.fair_e4 + step * 2 * TICK_E4) for step in (-1, 1)]
+    best = [price_text(fair_e4 + step * 2 * tick_e4) for step in (-1, 1)]
+    mirrored = [price_text(10_000 - fair_e4 + step * 2 * tick_e4) for step in (-1, 1)]
     sides = ("BUY", "SELL") if buys else ("SELL", "BUY")
     texts = (price_text(price_e4), price_text(10_000 - price_e4))
     entries = [
@@ -99,6 +116,20 @@ def change_text(listing: Listing, random: Random) -> str:
         )
     ]
     return price_change(listing.condition, entries[0], entries[1], AT_MS)
+
+
+def ring_texts(listings: list[Listing], random: Random) -> list[str]:
+    """A ring of changes, market after market, whole rounds of them; and the offers."""
+    rounds = max(2, RING_FRAMES // len(listings))
+    offering = [place for place, one in enumerate(listings) if one.offer_e4]
+    texts = [change_text(one, random) for _ in range(rounds) for one in listings]
+    for turn in range(0, rounds - 1, OFFER_ROUNDS):
+        if offering:
+            place = offering[turn // OFFER_ROUNDS % len(offering)]
+            one, at = listings[place], turn * len(listings) + place
+            texts[at] = book_text(one, random, one.offer_e4)
+            texts[at + len(listings)] = book_text(one, random)
+    return texts
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +150,7 @@ class Client:
 
     def push(self, count: int) -> None:
         """Send the next frames of the ring, or keep them waiting."""
-        while count > 0:
+        while count > 0 and self.starts:
             some = min(count, len(self.starts) - 1 - self.at)
             piece = memoryview(self.ring)[self.starts[self.at] : self.starts[self.at + some]]
             self.waiting.append(piece)
@@ -142,15 +173,27 @@ class Client:
 
     def make_ring(self, listings: list[Listing], random: Random) -> None:
         """Frames about these markets, one after the other."""
-        frames = [
-            text_frame(change_text(listings[number % len(listings)], random))
-            for number in range(max(RING_FRAMES, len(listings)))
-        ]
+        frames = [text_frame(text) for text in ring_texts(listings, random)]
         self.starts = [0]
         for frame in frames:
             self.starts.append(self.starts[-1] + len(frame))
         self.ring = b"".join(frames)
         self.at = 0
+
+
+def shared_out(count: int, clients: list[Client], total: int) -> list[tuple[Client, int]]:
+    """Who gets how many of a slot's frames: by their markets, and to the frame over time."""
+    for client in clients:
+        client.share += count * len(client.tokens) / total
+    parts = {id(client): max(0, int(client.share)) for client in clients}
+    left = count - sum(parts.values())
+    for client in sorted(clients, key=lambda one: parts[id(one)] - one.share):
+        step = max(-parts[id(client)], min(1, left))
+        parts[id(client)] += step
+        left -= step
+    for client in clients:
+        client.share -= parts[id(client)]
+    return [(client, parts[id(client)]) for client in clients if parts[id(client)]]
 
 
 def accept_line(request: bytes) -> bytes:
@@ -221,6 +264,7 @@ class Firehose:
 
     def _drop(self, client: Client) -> None:
         client.connection.close()
+        client.starts, client.waiting = [], []
         self.clients.remove(client)
 
     def _hear(self, client: Client) -> None:
@@ -293,12 +337,12 @@ class Firehose:
                 time.sleep(left_ns / 1e9)
             if count:
                 late_ns = max(late_ns, time.monotonic_ns() - due_ns)
-            for client in fed:
-                client.share += count * len(client.tokens) / total
-                whole = int(client.share)
-                client.share -= whole
-                sent += whole
-                client.push(whole)
+            for client, some in shared_out(count, fed, total):
+                try:
+                    client.push(some)
+                except OSError:
+                    self._drop(client)
+            sent += count if fed else 0
             if slot % 16 == 0:
                 self.look(0.0)
         deadline_ns = time.monotonic_ns() + 20 * 10**9
