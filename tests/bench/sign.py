@@ -33,8 +33,8 @@ def measure(report: Report, effort: Effort) -> None:
                 peer=False, note="the opt-in setting",
             ),
             Entrant(
-                "ours, RFC 6979", "ours", "batch of three, rfc6979", 1_000, OURS,
-                peer=False, note="the default",
+                "ours, RFC 6979", "ours", "batch of three, rfc6979", 1_000,
+                target=TARGET_RFC6979_NS, peer=False, note="the default",
             ),
             Entrant("ours in Python", "ours", "batch of three, python", 1_000, OURS, peer=False),
             Entrant("fast-clob-tools", "fastclob", "fast-clob-tools", 1_000, OURS),
