@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from desk import exchange, summary
+from desk.aside import put_journal_aside
 from desk.killing import carried_out
 from desk.processes import StageEnded, Tree, stage_children
 from desk.serve import Desk
@@ -67,6 +68,7 @@ class Run:
             stack.callback(lock.release)
             logs = self.settings.var_path / "log"
             sim, self.settings = await exchange.start(self.settings, logs / "sim.log")
+            put_journal_aside(self.settings.var_path)
             try:
                 fabric = create_all(self.settings)
                 stack.callback(destroy_all, self.settings.instance)

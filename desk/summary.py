@@ -75,6 +75,8 @@ def summary(
         "baskets_complete": executor.baskets_complete,
         "baskets_partial": executor.baskets_partial,
         "baskets_missed": executor.baskets_missed,
+        "baskets_unwound": executor.repairs_unwound,
+        "repairs_sent": executor.repairs_sent,
         "partial_reasons": reasons,
         "cash_usd_e6": now.account.cash_usd_e6,
         "exchange_cash_usd_e6": account.get("cash_usd_e6"),

@@ -17,6 +17,8 @@ from shm import backend
 from shm.codes import Exchange, Side
 
 ORDERS_PATH = "/orders"
+SIGNATURE_BYTES = 65
+"""Of the key itself: a deposit wallet's signature has more behind it."""
 USER_AGENT = "polytrio"
 _STAMP = b"0000000000"
 _SIGNATURE = b"A" * 44
@@ -44,8 +46,11 @@ class Batch(Protocol):
 
     def add(
         self, exchange: Exchange, side: Side, token: bytes, amounts: tuple[int, int], salt: int
-    ) -> bytes:
-        """Add an order and sign it; its hash. `token` is the 32-byte id, amounts in base units."""
+    ) -> tuple[bytes, bytes]:
+        """Add an order and sign it; its hash, and the key's 65-byte signature.
+
+        `token` is the 32-byte id, amounts are in base units.
+        """
 
     def finish(self, timestamp_s: int) -> bytes | memoryview:
         """Sign the request; the bytes to send, valid until the next `start`."""
@@ -104,7 +109,7 @@ class PlainBatch:
 
     def add(
         self, exchange: Exchange, side: Side, token: bytes, amounts: tuple[int, int], salt: int
-    ) -> bytes:
+    ) -> tuple[bytes, bytes]:
         """See Batch."""
         account = self._account
         order = account.signer.sign(
@@ -120,7 +125,7 @@ class PlainBatch:
         )
         wallet = account.signer.wallet
         self._bodies.append(post_body(wallet, order, account.api_key, account.order_type))
-        return order.order_hash
+        return order.order_hash, order.signature[:SIGNATURE_BYTES]
 
     def finish(self, timestamp_s: int) -> bytes:
         """See Batch."""

@@ -1,62 +1,57 @@
 """The executor stage: signals in, signed orders out, outcomes and fills back.
 
-The way of one signal: the gate decides, the legs are signed, the flight is written down, one
-`POST /orders` leaves over a warm connection, the reply is classified leg by leg, and the fills of
-the user channel (or, if it is silent, of REST) end the flight. Nothing is ever sent twice.
+The way of one signal: admission decides, the legs are signed, the intent is written down, one
+`POST /orders` leaves over a warm connection; the reply is classified order by order, and the fills
+of the user channel (or, if it is silent, of REST) end the flight. Nothing is ever sent twice. What
+is true stands in the journal; everything here is asked of its fold (executor/state.py).
 """
 
 import asyncio
 import threading
 import time
+import zlib
 from collections.abc import Callable, Coroutine
-from hashlib import sha256
+from typing import Any
 
-from executor import gate, recovery
-from executor.amounts import limit_amounts
-from executor.batch import Batch, make_batch
-from executor.bookkeeping import Bookkeeper
-from executor.flights import Flight, LegOrder
+import msgspec
+
+from executor import admission
+from executor.chronicle import Chronicle
+from executor.dispatch import Dispatcher
+from executor.fold import market_of
+from executor.gate import Admitted
+from executor.governing import Governor
 from executor.http import HttpConnection
-from executor.replies import LegOutcome, classify
+from executor.intake import Intake
+from executor.journal import Journal
+from executor.launching import ORDER_TYPE, Launcher, Ready, basket_of, wishes_of
+from executor.mending import Mender
+from executor.onlookers import Onlookers
+from executor.preparing import Refill
+from executor.proving import Prover
+from executor.reconciling import Reconciler, insist
+from executor.reporting import Reports
 from executor.signing import OrderSigner
+from executor.situation import Surroundings
+from executor.snapshot import draft, market_row
+from executor.starting import log_in, open_ledger
 from executor.user import UserChannel
-from executor.venue import Unavailable, Venue
+from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
-from executor.wire import OrderType
-from shm.codes import (
-    BasketKind,
-    Exchange,
-    FlightState,
-    LegReason,
-    LegState,
-    MarketState,
-    Outcome,
-    Refusal,
-    Role,
-    Side,
-    StageState,
-)
-from shm.layout import BOOK, EXECUTOR_STATS, FLIGHT, SIGNAL, Market, Signal
-from shm.markets import MarketsReader
+from executor.watching import Books
+from executor.wire import ORDER_TYPES
+from shm import records
+from shm.codes import Cause, Refusal, Role, StageState
+from shm.layout import EXECUTOR_STATS, SIGNAL, Market, Signal
+from shm.limits import RiskSettings
+from shm.records import Kind
 from shm.stage import SPINS, Stage
 
 HOUSEKEEPING_S = 0.05
 WARM_EVERY_S = 0.1
 SIGNAL_WAIT_NS = 25_000_000
-ORDER_TYPE: OrderType = "FOK"
-SALT_BYTES = 6
-TRADES_MARGIN_S = 60
-"""REST is asked for trades since this long before the oldest open flight."""
-
-_TICK_AT = slice(BOOK.offset_of["tick_e4"], BOOK.offset_of["tick_e4"] + 4)
-
-_COUNTER_OF = {
-    LegState.FILLED: "orders_accepted",
-    LegState.LANDED: "orders_accepted",
-    LegState.KILLED: "orders_killed",
-    LegState.REFUSED: "orders_refused",
-    LegState.DOUBT: "orders_doubt",
-}
+JOURNAL_FOLDER = "journal"
+HOUR_MS = 3_600_000
 
 
 class Executor:
@@ -66,26 +61,38 @@ class Executor:
         settings = stage.settings
         settings.require_supported()
         self._stage = stage
-        self._settings = settings.executor
+        self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
         ensure_paper_key(settings.key_path)
         self._signer = OrderSigner(load(settings.key_path, settings.wallet))
-        self._venue = Venue(settings, self._signer.wallet)
+        wallet = self._signer.wallet
+        self._venue = Venue(settings, wallet)
         self._counters = fabric.counters("stats-executor.counters", EXECUTOR_STATS, write=True)
-        self._books = Bookkeeper(stage, self._counters)
+        self._journal = Journal.open(
+            settings.var_path / JOURNAL_FOLDER, bytes.fromhex(wallet.maker[2:]), settings.journal
+        )
+        self._reports = Reports(fabric, self._counters)
+        self._onlookers = Onlookers(stage, self._counters, self._reports)
+        self._chronicle = Chronicle(self._journal, self._onlookers.turned)
+        self._books = Books(fabric)
+        self._around = Surroundings(stage, self._chronicle, self._venue, self._books, self._reports)
+        self._governor = Governor(
+            self._chronicle, stage.kill, live=settings.mode == "live", wallet=wallet.maker
+        )
+        self._reconciler = Reconciler(self._venue, self._chronicle)
+        self._dispatcher = Dispatcher(
+            self._chronicle, self._counters, self._around.signs, stage.log.warning
+        )
+        self._mender = Mender(
+            self._chronicle, self._around, self._books, self._counters,
+            venue=self._venue, dispatcher=self._dispatcher, keep=self._keep,
+        )  # fmt: skip
         self._signals = fabric.consume("signals", SIGNAL)
-        self._flight_rows = fabric.read_table("flights", FLIGHT)
-        self._tops = fabric.read_table("books", BOOK)
-        self._markets_table = MarketsReader(fabric)
-        self._markets: dict[int, Market] = {}
-        self._generation = 0
-        self._last_signal = 0
-        self._batch: Batch | None = None
-        self._channel: UserChannel | None = None
-        self._channel_seen = 0
-        self._refreshed_ns = 0
-        self._refreshing: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._launcher: Launcher | None = None
+        signing = settings.signing
+        prepares = signing.nonces == "prepared"
+        self._refill = Refill(wallet.key, signing.pool) if prepares else None
         self._signal_to_seen = fabric.histogram(Role.EXECUTOR, 0, "signal_to_seen")
         self._seen_to_signed = fabric.histogram(Role.EXECUTOR, 1, "seen_to_signed")
         self._signed_to_post = fabric.histogram(Role.EXECUTOR, 2, "signed_to_post")
@@ -99,27 +106,78 @@ class Executor:
     # --- start, loop, end -----------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Recover, then trade until the stage stops."""
+        """Come to a true ledger, then trade until the stage stops."""
         self._watch_signals()
         self._stage.holder.enter(StageState.WAITING)
-        while not self._stopping() and not self._markets:
+        while not self._stopping() and not self._around.markets:
             self._adopt_markets()
             await asyncio.sleep(HOUSEKEEPING_S)
-        channel_task = await self._recover()
-        if channel_task is None:
-            return
-        self._keep(self._keep_warm())
-        self._stage.holder.enter(StageState.RUNNING)
+        self._stage.holder.enter(StageState.RECOVERING)
         try:
-            while not self._stopping():
-                self._adopt_markets()
-                self._books.flush_reports()
-                self._look_after_flights()
-                self._require(channel_task)
-                await asyncio.sleep(HOUSEKEEPING_S)
+            if await self._open():
+                self._stage.holder.enter(StageState.RUNNING)
+                while not self._stopping():
+                    self._turn()
+                    await asyncio.sleep(HOUSEKEEPING_S)
         finally:
-            for task in (channel_task, *self._tasks):
+            for task in self._tasks:
                 task.cancel()
+            if self._refill is not None:
+                self._refill.stop()
+            self._onlookers.show(self._chronicle, self._around, now=True)
+            self._chronicle.close()
+
+    async def _open(self) -> bool:
+        """See executor/starting.py; False: told to stop."""
+        stage, venue = self._stage, self._venue
+        if not await log_in(stage, venue, self._stopping):
+            return False
+        account = venue.account(self._signer, ORDER_TYPES[ORDER_TYPE - 1])
+        self._launcher = Launcher(account, self._journal.journal_id)
+        self._intake = Intake(self._chronicle, self._counters, venue.api_key)
+        assert venue.credentials is not None
+        url = stage.settings.venues.user_ws_url
+        self._channel = UserChannel(
+            url, venue.credentials, self._intake.take_one, self._counters.add
+        )
+        self._channel_seen = 0
+        self._keep(self._channel.run())
+        self._keep(self._keep_warm())
+        self._prover = Prover(venue, self._chronicle, self._intake.take, stage.log.warning)
+        await insist("cancel all", venue.cancel_all, self._stopping)
+        if self._stopping():
+            return False
+        state = self._chronicle.state
+        halt, system, running = state.halt, state.system, state.open_flights
+        if not await open_ledger(stage, venue, self._journal, self._chronicle, self._intake):
+            return False
+        self._counters.add("recoveries")
+        if state.system != system:
+            self._onlookers.earlier(running)
+        self._onlookers.begin(self._chronicle.state)
+        self._around.ready = True
+        self._say_what_was_found()
+        if await self._governor.reconcile(Cause.START, self._until_true):
+            self._around.signs.strangers_known = len(self._chronicle.state.strangers)
+            self._governor.resume(halt)
+        return not self._stopping()
+
+    def _say_what_was_found(self) -> None:
+        state = self._chronicle.state
+        held = sum(holding.size_e6 != 0 for holding in state.ledger.holdings.values())
+        self._stage.log.info(
+            "wallet %s, cash $%.2f, %d positions, %d baskets to resolve, run %d, record %d",
+            self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, held,
+            len(state.open_flights), state.run, self._chronicle.seq,
+        )  # fmt: skip
+
+    async def _until_true(self) -> str | None:
+        """While it starts: the loop does not turn yet, so that this has to."""
+        return await self._reconciler.until_true(self._limits[1], self._stopping, self._turn)
+
+    async def _until_true_again(self) -> str | None:
+        """While the loop turns."""
+        return await self._reconciler.until_true(self._limits[1], self._stopping, lambda: None)
 
     async def _keep_warm(self) -> None:
         """An order must not wait for a connection to be made."""
@@ -131,64 +189,81 @@ class Executor:
                 self._stage.log.warning("order connections: %s", trouble or "all open again")
             await asyncio.sleep(WARM_EVERY_S)
 
-    async def _recover(self) -> asyncio.Task[None] | None:
-        """Come to a true ledger; None if told to stop before."""
-        stage, venue = self._stage, self._venue
-        stage.holder.enter(StageState.RECOVERING)
-        await recovery.insist("log in", venue.log_in, self._stopping)
-        if venue.credentials is None:
-            return None
-        self._batch = make_batch(venue.account(self._signer, ORDER_TYPE))
-        wallet = bytes.fromhex(self._signer.wallet.maker[2:])
-        self._books.know_account(venue.api_key, wallet)
-        url = stage.settings.venues.user_ws_url
-        self._channel = UserChannel(
-            url, venue.credentials, self._books.take_trade, self._counters.add
-        )
-        channel_task = asyncio.ensure_future(self._channel.run())
-        await recovery.insist("cancel all", venue.cancel_all, self._stopping)
-        ledger = await recovery.insist(
-            "rebuild", lambda: recovery.rebuild(venue, self._books.fills_of), self._stopping
-        )
-        if ledger is None:
-            channel_task.cancel()
-            return None
-        flights = recovery.open_flights(self._flight_rows)
-        # A signal may have been read and died with its reader: numbers up to here are history.
-        self._last_signal = max(self._last_signal, recovery.last_signal(self._flight_rows))
-        self._books.start(ledger, flights, next_place=self._free_place())
-        self._counters.add("recoveries")
-        stage.log.info(
-            "wallet %s, cash $%.2f, %d positions, %d baskets to resolve",
-            self._signer.wallet.maker,
-            ledger.cash_usd_e6 / 1e6,
-            sum(holding.size_e6 != 0 for holding in ledger.holdings.values()),
-            len(flights),
-        )
-        return channel_task
+    def _turn(self) -> None:
+        """What has to be looked at twenty times a second."""
+        around, settings = self._around, self._stage.settings
+        self._take_settings()
+        self._adopt_markets()
+        self._reports.flush()
+        self._chronicle.require_disk()
+        self._chronicle.flush()
+        self._chronicle.rotate_when_full()
+        around.clock_offset_ms = self._reconciler.clock_offset_ms
+        around.channel_up = self._channel.up
+        around.signs.difference = around.signs.difference or self._reconciler.difference
+        around.look(taking=self._governor.taking)
+        self._governor.look(around.signs, around.derived.exposure, settings.risk)
+        self._mark()
+        if self._channel.connections != self._channel_seen and self._channel.up:
+            self._channel_seen = self._channel.connections
+            self._prover.missed = True
+        for task in (self._prover.look(settings.executor), self._reconciler.look(settings.risk)):
+            if task is not None:
+                self._tasks.add(task)
+        if self._launcher is not None:
+            self._mender.look(self._launcher, settings)
+        self._heed_short_cash()
+        if not self._governor.taking:
+            self._keep(self._governor.obey(self._until_true_again, around.signs))
+        if self._refill is not None:
+            self._counters.set("nonces_missing", self._refill.missing)
+        self._onlookers.show(self._chronicle, around)
+        self._require()
 
-    def _free_place(self) -> int:
-        """The row after the newest flight, so that the table keeps a history."""
-        rows = [(self._flight_rows.read(i), i) for i in range(self._flight_rows.count)]
-        newest = max(((row.signal, i) for row, i in rows if row and row.signal), default=(0, -1))
-        return newest[1] + 1
+    def _heed_short_cash(self) -> None:
+        """The venue says that cash is missing: compare at once; maybe it was only for a moment."""
+        signs = self._around.signs
+        if signs.short_of_cash and not self._reconciler.urgent:
+            self._reconciler.urgent = True
+        elif self._reconciler.agreed:
+            signs.short_of_cash = ""
+        self._reconciler.agreed = False
 
-    def _require(self, channel_task: "asyncio.Task[None]") -> None:
-        """A task never ends by itself: if one did, its error ends the stage."""
-        if channel_task.done():
-            channel_task.result()
+    def _mark(self) -> None:
+        """The worth of everything, once an hour, at the start of a day, and after a halt."""
+        state, signs = self._chronicle.state, self._around.signs
+        last_ms = state.marks[-1].at_ms if state.marks else 0
+        due = signs.now_ms // HOUR_MS != last_ms // HOUR_MS or not state.peak_usd_e6
+        if due and signs.worth_usd_e6 and state.run and not self._chronicle.blocked:
+            self._chronicle.say(Kind.MARK, records.Mark(signs.now_ms, signs.worth_usd_e6))
+
+    def _take_settings(self) -> None:
+        before = self._limits[1]
+        settings = self._stage.take_settings()
+        if settings is None:
+            return
+        self._limits = (settings.executor, settings.risk)
+        self._around.limit_tempo(settings.risk)
+        if before != settings.risk:
+            row = records.Limits(_crc(before), _crc(settings.risk), b"settings")
+            self._chronicle.say(Kind.LIMITS, row)
+
+    def _require(self) -> None:
+        """A task that ended with an error ends the stage."""
         for task in [task for task in self._tasks if task.done()]:
             self._tasks.discard(task)
             task.result()
 
     def _adopt_markets(self) -> None:
-        if not self._markets_table.changed():
+        """Take over a new generation, and remember for ever what its tokens are."""
+        rows = self._around.adopt()
+        if rows is None:
             return
-        generation, markets = self._markets_table.read()
-        self._markets = {m.row: m for m in markets if m.state == MarketState.ACTIVE}
-        self._generation = generation
-        self._books.learn(markets)
-        self._stage.holder.adopt(generation)
+        tokens = self._chronicle.state.tokens
+        news = [market for market in self._around.markets.values() if _is_new(market, tokens)]
+        self._chronicle.tell([draft(Kind.MARKET, market_row(market)) for market in news])
+        self._onlookers.know(rows)
+        self._stage.holder.adopt(self._around.generation)
 
     # --- signals --------------------------------------------------------------------------------
 
@@ -218,166 +293,64 @@ class Executor:
                     hand_over(self._take, signal, time.monotonic_ns())
 
     def _take(self, signal: Signal, seen_ns: int) -> None:
+        around = self._around
         self._counters.add("signals_seen")
         self._signal_to_seen.add(max(0, seen_ns - signal.created_ns))
-        admitted = gate.admit(signal, self._situation(signal), self._settings)
-        self._last_signal = max(self._last_signal, signal.signal)
+        around.note_edge(signal.basket, around.signs.now_ms)
+        quotes = around.quotes(signal)
+        situation = around.situation(quotes)
+        market = around.markets.get(signal.leg_market[0])
+        standing = around.standing(market.group if market else 0, signal.basket)
+        admitted: Admitted | Refusal = Refusal.OFF
+        if self._stage.sending:
+            admitted = admission.admit(signal, situation, standing, quotes, self._limits)
+        around.seen_signal = max(around.seen_signal, signal.signal)
         if isinstance(admitted, Refusal):
-            self._books.refuse(signal, admitted)
+            self._reports.refused(signal, admitted)
             return
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
-        self._launch(signal, admitted, connection, seen_ns)
-
-    def _situation(self, signal: Signal) -> gate.Situation:
-        rows = signal.leg_market[: signal.leg_count]
-        ticks_e4 = {row: self._tick_e4(row) for row in rows if row < self._tops.count}
-        return gate.Situation(
-            now_ns=time.monotonic_ns(),
-            trading=self._stage.switches.trading,
-            armed=self._books.ledger is not None and self._channel is not None and self._channel.up,
-            generation=self._generation,
-            last_signal=self._last_signal,
-            open_flights=len(self._books.open),
-            busy_rows=self._books.busy_rows,
-            connection_idle=self._venue.idle_connection() is not None,
-            reports_waiting=self._books.reports_waiting,
-            free_cash_usd_e6=self._books.free_cash_usd_e6,
-            markets=self._markets,
-            ticks_e4={row: tick_e4 for row, tick_e4 in ticks_e4.items() if tick_e4},
-        )
-
-    def _tick_e4(self, row: int) -> int:
-        """Tick of a market as its book shows it now; 0 if it shows none. The rest is not read."""
-        book = self._tops.latch.read(row)
-        return 0 if book is None else int.from_bytes(book[_TICK_AT], "little")
-
-    # --- orders ---------------------------------------------------------------------------------
+        assert market is not None, "the gate knows its markets"
+        wishes = wishes_of(signal, admitted.size_e6, around.markets, situation.ticks_e4)
+        basket = basket_of(signal, admitted, market.group, time.time_ns() // 1_000_000)
+        assert self._launcher is not None, "unarmed until there is one"
+        ready = self._launcher.build(self._chronicle.next_flight, basket, wishes)
+        self._seen_to_signed.add(time.monotonic_ns() - seen_ns)
+        self._launch(signal, ready, connection, time.monotonic_ns())
 
     def _launch(
-        self, signal: Signal, admitted: gate.Admitted, connection: HttpConnection, seen_ns: int
+        self, signal: Signal, ready: Ready, connection: HttpConnection, signed_ns: int
     ) -> None:
-        assert self._batch is not None
-        timestamp_ms = time.time_ns() // 1_000_000
-        self._batch.start(timestamp_ms)
-        hashes = [
-            self._add_order(self._batch, signal, leg, admitted.size_e6, timestamp_ms)
-            for leg in range(signal.leg_count)
-        ]
-        request = self._batch.finish(timestamp_ms // 1000)
-        signed_ns = time.monotonic_ns()
-        flight = self._flight(signal, admitted, hashes, timestamp_ms)
-        self._books.record(flight)
-        sent_ns = connection.begin(request)
-        assert sent_ns is not None, "the connection was idle"
-        self._seen_to_signed.add(signed_ns - seen_ns)
-        self._signed_to_post.add(sent_ns - signed_ns)
-        self._signal_to_post.add(sent_ns - signal.created_ns)
-        self._frame_to_post.add(sent_ns - signal.frame_ns)
-        flight.sent_ns = sent_ns
-        for leg in flight.legs:
-            leg.move(LegState.SENT)
-        flight.move(FlightState.SENT)
-        self._books.show(flight)
-        self._books.sent(signal)
-        self._counters.add("posts")
+        """Write, send, and wait for the answer beside everything else."""
+        around = self._around
+        flight = self._dispatcher.send(ready, connection)
+        if flight is None:
+            self._reports.refused(signal, Refusal.UNARMED)
+            return
+        self._signed_to_post.add(flight.sent_ns - signed_ns)
+        self._signal_to_post.add(flight.sent_ns - signal.created_ns)
+        self._frame_to_post.add(flight.sent_ns - signal.frame_ns)
+        around.bucket.take(flight.sent_ns, len(ready.intents))
+        around.forget_edge(signal.basket)
         self._counters.add("baskets_sent")
-        self._counters.add("orders_sent", len(hashes))
-        self._keep(self._await_reply(flight, connection))
+        self._reports.sent(signal)
+        timeout_s = self._limits[0].reply_timeout_ms / 1e3
+        self._keep(self._dispatcher.answer(flight, connection, timeout_s, self._post_to_reply))
 
-    def _add_order(
-        self, batch: Batch, signal: Signal, leg: int, size_e6: int, timestamp_ms: int
-    ) -> bytes:
-        """Add one leg to the batch; its order hash."""
-        market = self._markets[signal.leg_market[leg]]
-        side = Side(signal.leg_side[leg])
-        wants_yes = signal.leg_outcome[leg] == Outcome.YES
-        token = market.yes_token if wants_yes else market.no_token
-        amounts = limit_amounts(side, signal.leg_price_e4[leg], size_e6, market.tick_e4)
-        # A function of what is ordered: the same intent can only make the same order.
-        identity = b"%d|%d|%d" % (signal.signal, leg, timestamp_ms)
-        salt = int.from_bytes(sha256(identity).digest()[:SALT_BYTES], "big")
-        return batch.add(Exchange(market.exchange), side, token, amounts, salt)
-
-    def _flight(
-        self,
-        signal: Signal,
-        admitted: gate.Admitted,
-        hashes: list[bytes],
-        created_ms: int,
-    ) -> Flight:
-        return Flight(
-            place=self._books.place(),
-            signal=signal.signal,
-            basket=signal.basket,
-            kind=BasketKind(signal.kind),
-            payout_e4=signal.payout_e4,
-            size_e6=admitted.size_e6,
-            reserved_usd_e6=admitted.reserve_usd_e6,
-            created_ms=created_ms,
-            legs=[
-                LegOrder(
-                    row=signal.leg_market[leg],
-                    outcome=Outcome(signal.leg_outcome[leg]),
-                    side=Side(signal.leg_side[leg]),
-                    price_e4=signal.leg_price_e4[leg],
-                    order_hash="0x" + order_hash.hex(),
-                )
-                for leg, order_hash in enumerate(hashes)
-            ],
-        )
-
-    async def _await_reply(self, flight: Flight, connection: HttpConnection) -> None:
-        answer = await connection.finish(self._settings.reply_timeout_ms / 1e3)
-        self._post_to_reply.add(time.monotonic_ns() - flight.sent_ns)
-        outcomes = classify(answer, [leg.order_hash for leg in flight.legs])
-        for leg, outcome in zip(flight.legs, outcomes, strict=True):
-            leg.move(outcome.state, outcome.reason)
-            self._counters.add(_COUNTER_OF[outcome.state])
-        self._explain(outcomes)
-        self._books.settle(flight)
-
-    def _explain(self, outcomes: list[LegOutcome]) -> None:
-        """Say what the venue said, unless it is the daily bread of killed orders."""
-        texts = {o.text for o in outcomes if o.text and o.reason is not LegReason.KILLED}
-        if texts:
-            self._counters.add("post_errors")
-            self._stage.log.warning("the venue says: %s", "; ".join(sorted(texts)))
-
-    # --- proof ----------------------------------------------------------------------------------
-
-    def _look_after_flights(self) -> None:
-        """Ask REST for what the user channel did not show, or may have missed while it was down."""
-        assert self._channel is not None
-        if self._refreshing is not None and not self._refreshing.done():
-            return
-        now_ns = time.monotonic_ns()
-        wait_ns = self._settings.fill_wait_ms * 1_000_000
-        missed = self._channel.connections != self._channel_seen and self._channel.up
-        late = self._books.overdue(now_ns, wait_ns)
-        if missed or (late and now_ns - self._refreshed_ns > wait_ns):
-            self._channel_seen = self._channel.connections
-            self._refreshing = self._keep(self._refresh())
-
-    async def _refresh(self) -> None:
-        """Fold the venue's own trades; what they lack after the settle window is not there."""
-        began_ns = time.monotonic_ns()
-        oldest_ms = min((f.created_ms for f in self._books.open.values()), default=None)
-        after_s = 0 if oldest_ms is None else oldest_ms // 1000 - TRADES_MARGIN_S
-        trades = await self._venue.trades(after_s)
-        self._refreshed_ns = time.monotonic_ns()
-        if isinstance(trades, Unavailable):
-            self._stage.log.warning("trades: %s", trades.reason)
-            return
-        for trade in trades:
-            self._books.take_trade(trade)
-        settle_ns = self._settings.doubt_settle_ms * 1_000_000
-        self._books.give_up_doubts(self._books.overdue(began_ns, settle_ns))
-
-    def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         return task
+
+
+def _is_new(market: Market, tokens: dict[str, Any]) -> bool:
+    """Whether a market, or a fact of it that matters to a fill, is not in the journal yet."""
+    known = tokens.get(str(int.from_bytes(market.yes_token, "big")))
+    return known is None or known[0] != market_of(market_row(market))
+
+
+def _crc(settings: RiskSettings) -> int:
+    return zlib.crc32(msgspec.json.encode(settings))
 
 
 async def work(stage: Stage) -> None:

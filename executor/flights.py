@@ -1,14 +1,17 @@
 """The life of a basket that was sent, and of its orders: two tables and the rule that joins them.
 
-Pure. A flight is written to shared memory before its bytes leave (INTENT), so that a restarted
-executor finds every order that may exist. It ends when every order has ended and every fill that
-the venue announced has been seen in the ledger.
+Pure. A flight is a batch of orders that stands in the journal. A basket's flight ends when every
+order has ended and every fill that was announced is in the ledger: all legs (COMPLETE), none
+(MISSED), or some. Some is NAKED: a repair completes or unwinds it, with flights of its own that
+name this one as their parent, or it is kept to the end (PARTIAL). An end is not for ever: a trade
+that fails on chain, or an order that turns up after it was given up, opens the question again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from executor.ledger import Ledger, OrderFills
-from shm import layout
+from executor.wire import OrderType
 from shm.codes import (
     BasketKind,
     FlightState,
@@ -19,50 +22,45 @@ from shm.codes import (
     Purpose,
     Side,
 )
-from shm.errors import SegmentDamaged
-from shm.layout import MAX_LEGS
-from shm.units import PRICE_ONE_E4, SIZE_E6_MAX
+from shm.units import PRICE_ONE_E4
 
 NEXT_LEG: dict[LegState, frozenset[LegState]] = {
-    LegState.INTENT: frozenset({LegState.SENT, LegState.REFUSED, LegState.DOUBT}),
+    LegState.INTENT: frozenset({LegState.SENT, LegState.DOUBT}),
     LegState.SENT: frozenset(
-        {
-            LegState.FILLED,
-            LegState.KILLED,
-            LegState.REFUSED,
-            LegState.LANDED,
-            LegState.DOUBT,
-        }
+        {LegState.FILLED, LegState.KILLED, LegState.REFUSED, LegState.LANDED, LegState.DOUBT}
     ),
-    LegState.DOUBT: frozenset({LegState.FILLED, LegState.NEVER_LANDED}),
+    LegState.DOUBT: frozenset(
+        {LegState.LANDED, LegState.FILLED, LegState.KILLED, LegState.NEVER_LANDED}
+    ),
     LegState.LANDED: frozenset({LegState.FILLED, LegState.KILLED}),
     LegState.FILLED: frozenset(),
-    LegState.KILLED: frozenset(),
-    LegState.REFUSED: frozenset(),
-    LegState.NEVER_LANDED: frozenset(),
+    # An order that was given up and turns up after all; a venue that says no and fills.
+    LegState.KILLED: frozenset({LegState.FILLED}),
+    LegState.REFUSED: frozenset({LegState.FILLED}),
+    LegState.NEVER_LANDED: frozenset({LegState.FILLED}),
 }
-LEG_OPEN = {LegState.INTENT, LegState.SENT, LegState.DOUBT, LegState.LANDED}
+LEG_OPEN = frozenset({LegState.INTENT, LegState.SENT, LegState.DOUBT, LegState.LANDED})
+LEG_UNDECIDED = frozenset({LegState.DOUBT, LegState.LANDED})
 
 NEXT_FLIGHT: dict[FlightState, frozenset[FlightState]] = {
-    FlightState.INTENT: frozenset({FlightState.SENT, FlightState.RESOLVING, FlightState.MISSED}),
+    FlightState.INTENT: frozenset({FlightState.SENT, FlightState.RESOLVING}),
     FlightState.SENT: frozenset(
-        {
-            FlightState.RESOLVING,
-            FlightState.COMPLETE,
-            FlightState.PARTIAL,
-            FlightState.MISSED,
-        }
+        {FlightState.RESOLVING, FlightState.COMPLETE, FlightState.NAKED, FlightState.MISSED}
     ),
-    FlightState.RESOLVING: frozenset(
-        {FlightState.COMPLETE, FlightState.PARTIAL, FlightState.MISSED}
+    FlightState.RESOLVING: frozenset({FlightState.COMPLETE, FlightState.NAKED, FlightState.MISSED}),
+    FlightState.NAKED: frozenset(
+        {FlightState.COMPLETE, FlightState.UNWOUND, FlightState.PARTIAL, FlightState.MISSED}
     ),
-    FlightState.COMPLETE: frozenset(),
-    FlightState.PARTIAL: frozenset(),
-    FlightState.NAKED: frozenset(),
-    FlightState.UNWOUND: frozenset(),
-    FlightState.MISSED: frozenset(),
+    FlightState.COMPLETE: frozenset({FlightState.NAKED, FlightState.MISSED}),
+    FlightState.PARTIAL: frozenset(
+        {FlightState.NAKED, FlightState.COMPLETE, FlightState.UNWOUND, FlightState.MISSED}
+    ),
+    FlightState.MISSED: frozenset({FlightState.NAKED, FlightState.COMPLETE}),
+    FlightState.UNWOUND: frozenset({FlightState.NAKED, FlightState.COMPLETE, FlightState.MISSED}),
 }
-FLIGHT_OPEN = {FlightState.INTENT, FlightState.SENT, FlightState.RESOLVING}
+FLIGHT_OPEN = frozenset(
+    {FlightState.INTENT, FlightState.SENT, FlightState.RESOLVING, FlightState.NAKED}
+)
 
 PARTIAL_REASON = {
     LegState.KILLED: PartialReason.KILLED,
@@ -76,11 +74,15 @@ class LegOrder:
     """One order of a flight."""
 
     row: int
+    """Of its market, when it was sent."""
     outcome: Outcome
     side: Side
     price_e4: int
+    size_e6: int
     order_hash: str
     """ "0x..." in lower case: the order's identity here and at the venue."""
+    token: str
+    order_type: OrderType = "FOK"
     state: LegState = LegState.INTENT
     reason: LegReason = LegReason.NONE
 
@@ -90,26 +92,47 @@ class LegOrder:
         self.state = state
         self.reason = reason
 
+    @property
+    def open(self) -> bool:
+        """Whether it may still fill, as far as anyone knows."""
+        return self.state in LEG_OPEN
+
 
 @dataclass(slots=True)
 class Flight:
-    """A basket on its way: all legs buy or sell `size_e6`."""
+    """A batch of orders: the legs of a basket, or what repairs one."""
 
-    place: int
-    """Row in the flights table."""
+    id: int
+    """Number of its first record in the journal: never repeated."""
     signal: int
+    """The engine's number for it; 0 for a repair."""
+    purpose: Purpose
     basket: int
     kind: BasketKind
+    group: int
+    parent: int
     payout_e4: int
     size_e6: int
+    """Units of a basket; of a repair, the units that it aims at."""
     reserved_usd_e6: int
+    limit_net_e8: int
     created_ms: int
-    legs: list[LegOrder]
+    legs: list[LegOrder] = field(default_factory=list)
+    repairs: list["Flight"] = field(default_factory=list)
+    """Of a basket's flight, in the order in which they were sent."""
     state: FlightState = FlightState.INTENT
     reason: PartialReason = PartialReason.NONE
+    sent_ms: int = 0
     sent_ns: int = 0
+    """On this process's clock; 0 if another one sent it."""
     restarted: bool = False
-    """Found by a restart: the executor that sent it died before it ended."""
+    """An executor died while it was on its way."""
+    held: bool = False
+    """It was decided to keep what filled to the end."""
+    naked_ms: int = 0
+    """Since when its legs stand alone."""
+    last_ms: int = 0
+    """Time of the latest thing that was heard of it."""
 
     def move(self, state: FlightState) -> None:
         """Go to the next state; a step that the table does not have is a defect."""
@@ -118,189 +141,159 @@ class Flight:
 
     @property
     def open(self) -> bool:
-        """Whether anything about it is still unknown."""
+        """Whether anything about it is still unknown or undecided."""
         return self.state in FLIGHT_OPEN
 
-    def fills(self, ledger: Ledger, leg: LegOrder) -> OrderFills:
-        """What the ledger has seen of a leg's order."""
-        return ledger.orders.get(leg.order_hash, _NO_FILLS)
+    @property
+    def all_orders(self) -> Iterable[LegOrder]:
+        """Its own orders and those of its repairs."""
+        yield from self.legs
+        for repair in self.repairs:
+            yield from repair.legs
 
 
-_NO_FILLS = OrderFills()
-
-
-def settle(flight: Flight, ledger: Ledger) -> bool:
-    """Bring a flight up to what the ledger shows; True if this was its end.
-
-    An order that the ledger shows filled is filled, whatever the reply said.
-    """
-    for leg in flight.legs:
-        undecided = leg.state in {LegState.DOUBT, LegState.LANDED}
-        if undecided and flight.fills(ledger, leg).size_e6 >= flight.size_e6:
-            leg.move(LegState.FILLED)
-    if any(leg.state in LEG_OPEN for leg in flight.legs):
-        if flight.state is FlightState.SENT and _undecided(flight):
-            flight.move(FlightState.RESOLVING)
-        return False
-    if awaited(flight, ledger):
-        return False
-    flight.move(_final_state(flight))
-    return True
-
-
-def _undecided(flight: Flight) -> bool:
-    return any(leg.state in {LegState.DOUBT, LegState.LANDED} for leg in flight.legs)
+def positions_e6(flight: Flight, ledger: Ledger) -> list[int]:
+    """What a basket's flight and its repairs hold of each leg's token."""
+    held = dict.fromkeys((leg.token for leg in flight.legs), 0)
+    for order in flight.all_orders:
+        size_e6 = ledger.of_order(order.order_hash).size_e6
+        held[order.token] += size_e6 if order.side is Side.BUY else -size_e6
+    return [held[leg.token] for leg in flight.legs]
 
 
 def awaited(flight: Flight, ledger: Ledger) -> list[LegOrder]:
-    """Legs that the venue called filled and whose fills the ledger has not (all) seen."""
+    """Legs that the venue called filled and whose fills the ledger has not (all) seen.
+
+    What was matched and failed on chain has been seen: it will not come again.
+    """
+
+    def missing(leg: LegOrder) -> bool:
+        seen = ledger.of_order(leg.order_hash)
+        return seen.size_e6 + seen.voided_e6 < leg.size_e6
+
+    # An immediate order that may fill in part was filled as far as the ledger says.
     return [
         leg
         for leg in flight.legs
-        if leg.state is LegState.FILLED and flight.fills(ledger, leg).size_e6 < flight.size_e6
+        if leg.state is LegState.FILLED and leg.order_type == "FOK" and missing(leg)
     ]
 
 
-def _final_state(flight: Flight) -> FlightState:
-    filled = [leg.state is LegState.FILLED for leg in flight.legs]
-    if all(filled):
+def settle(flight: Flight, ledger: Ledger, now_ms: int) -> bool:
+    """Bring a flight up to what the ledger shows; whether its state changed.
+
+    An order that the ledger shows filled is filled, whatever the venue said of it before.
+    """
+    flight.last_ms = max(flight.last_ms, now_ms)
+    for leg in flight.legs:
+        if _shows_filled(leg, ledger.of_order(leg.order_hash)):
+            leg.move(LegState.FILLED, leg.reason)
+    before = flight.state
+    if any(leg.open for leg in flight.legs):
+        undecided = any(leg.state in LEG_UNDECIDED for leg in flight.legs)
+        if before is FlightState.SENT and undecided:
+            flight.move(FlightState.RESOLVING)
+    elif before is not FlightState.INTENT and not awaited(flight, ledger):
+        after = _end(flight, ledger)
+        if after is not before:
+            _enter(flight, after)
+    return flight.state is not before
+
+
+def _shows_filled(leg: LegOrder, seen: OrderFills) -> bool:
+    if leg.state in {LegState.INTENT, LegState.SENT, LegState.FILLED}:
+        return False  # the reply is on its way, and says more; or nothing is new
+    if leg.state in LEG_UNDECIDED:
+        return seen.size_e6 + seen.voided_e6 >= leg.size_e6
+    # A part of an order that may fill in part is no surprise.
+    return leg.order_type == "FOK" and seen.size_e6 > 0
+
+
+def _end(flight: Flight, ledger: Ledger) -> FlightState:
+    if flight.purpose is Purpose.REPAIR:
+        return _end_of_repair(flight, ledger)
+    held = positions_e6(flight, ledger)
+    if not any(held):
+        sold = any(repair.legs for repair in flight.repairs) and _bought(flight, ledger)
+        return FlightState.UNWOUND if sold else FlightState.MISSED
+    if min(held) == max(held):
         return FlightState.COMPLETE
-    if not any(filled):
-        return FlightState.MISSED
-    missing = next(leg for leg in flight.legs if leg.state is not LegState.FILLED)
-    flight.reason = PartialReason.RESTART if flight.restarted else PARTIAL_REASON[missing.state]
-    return FlightState.PARTIAL
+    return FlightState.PARTIAL if flight.held else FlightState.NAKED
+
+
+def _bought(flight: Flight, ledger: Ledger) -> bool:
+    return any(ledger.of_order(leg.order_hash).size_e6 for leg in flight.legs)
+
+
+def _end_of_repair(flight: Flight, ledger: Ledger) -> FlightState:
+    fills_e6 = [ledger.of_order(leg.order_hash).size_e6 for leg in flight.legs]
+    if all(fill >= leg.size_e6 for fill, leg in zip(fills_e6, flight.legs, strict=True)):
+        return FlightState.COMPLETE
+    return FlightState.PARTIAL if any(fills_e6) else FlightState.MISSED
+
+
+def _enter(flight: Flight, state: FlightState) -> None:
+    if flight.purpose is Purpose.REPAIR:
+        flight.state = state  # its ends are words for people; what counts is the parent's position
+        return
+    flight.move(state)
+    if state is FlightState.NAKED:
+        flight.naked_ms = flight.last_ms
+    if state in {FlightState.NAKED, FlightState.PARTIAL}:
+        flight.reason = _why(flight)
+
+
+def _why(flight: Flight) -> PartialReason:
+    if flight.restarted:
+        return PartialReason.RESTART
+    for leg in flight.legs:
+        if leg.state in PARTIAL_REASON:
+            return PARTIAL_REASON[leg.state]
+    return PartialReason.VOIDED
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a finished flight came to."""
+    """What a flight came to, repairs included."""
 
     legs_filled: int
     cost_usd_e6: int
+    """Of what was bought, less what was got for what was sold again."""
     fee_usd_e6: int
     locked_profit_usd_e6: int
-    """Guaranteed payout less cost and fees; 0 unless complete."""
+    """Guaranteed payout less cost and fees, if complete; what unwinding got less what it cost."""
     orphan_cost_usd_e6: int
-    """Cost and fees of the filled legs of a partial basket; 0 otherwise."""
+    """Cost and fees of legs that are kept without the others."""
 
 
 def tally(flight: Flight, ledger: Ledger) -> Tally:
     """Add up a flight from the ledger's fills."""
-    fills = [flight.fills(ledger, leg) for leg in flight.legs]
+    fills = [ledger.of_order(order.order_hash) for order in flight.all_orders]
     cost_usd_e6 = sum(fill.cost_usd_e6 for fill in fills)
     fee_usd_e6 = sum(fill.fee_usd_e6 for fill in fills)
-    payout_usd_e6 = flight.payout_e4 * flight.size_e6 // PRICE_ONE_E4
-    complete = flight.state is FlightState.COMPLETE
-    partial = flight.state is FlightState.PARTIAL
+    held = positions_e6(flight, ledger)
+    payout_usd_e6 = flight.payout_e4 * min(held, default=0) // PRICE_ONE_E4
+    closed = flight.state in {FlightState.COMPLETE, FlightState.UNWOUND}
     return Tally(
-        legs_filled=sum(leg.state is LegState.FILLED for leg in flight.legs),
+        legs_filled=sum(size_e6 > 0 for size_e6 in held),
         cost_usd_e6=cost_usd_e6,
         fee_usd_e6=fee_usd_e6,
-        locked_profit_usd_e6=payout_usd_e6 - cost_usd_e6 - fee_usd_e6 if complete else 0,
-        orphan_cost_usd_e6=cost_usd_e6 + fee_usd_e6 if partial else 0,
+        locked_profit_usd_e6=payout_usd_e6 - cost_usd_e6 - fee_usd_e6 if closed else 0,
+        orphan_cost_usd_e6=cost_usd_e6 + fee_usd_e6 if flight.state is FlightState.PARTIAL else 0,
     )
 
 
-# --- to and from shared memory ----------------------------------------------------------------
+def unconfirmed(flight: Flight, ledger: Ledger) -> bool:
+    """Whether the chain has not confirmed all of its fills."""
+    return any(ledger.of_order(order.order_hash).unconfirmed_e6 for order in flight.all_orders)
 
 
-def padded(values: list[int]) -> tuple[int, ...]:
-    """A column of `MAX_LEGS` values."""
-    return (*values, *([0] * (MAX_LEGS - len(values))))
-
-
-def to_row(flight: Flight, ledger: Ledger) -> layout.Flight:
-    """Flight -> its record in the flights table."""
-    legs = flight.legs
-    fills = [flight.fills(ledger, leg) for leg in legs]
-    hashes = b"".join(bytes.fromhex(leg.order_hash[2:]) for leg in legs)
-    return layout.Flight(
-        signal=flight.signal,
-        basket=flight.basket,
-        kind=flight.kind,
-        state=flight.state,
-        reason=flight.reason,
-        leg_count=len(legs),
-        purpose=Purpose.BASKET,
-        repairs=0,
-        parent=0,
-        size_e6=flight.size_e6,
-        payout_e4=flight.payout_e4,
-        reserved_usd_e6=flight.reserved_usd_e6,
-        created_ms=flight.created_ms,
-        sent_ns=flight.sent_ns,
-        leg_market=padded([leg.row for leg in legs]),
-        leg_outcome=padded([leg.outcome for leg in legs]),
-        leg_side=padded([leg.side for leg in legs]),
-        leg_state=padded([leg.state for leg in legs]),
-        leg_reason=padded([leg.reason for leg in legs]),
-        leg_price_e4=padded([leg.price_e4 for leg in legs]),
-        leg_size_e6=padded([flight.size_e6] * len(flight.legs)),
-        leg_filled_e6=padded([fill.size_e6 for fill in fills]),
-        leg_cost_usd_e6=padded([fill.cost_usd_e6 for fill in fills]),
-        leg_fee_usd_e6=padded([fill.fee_usd_e6 for fill in fills]),
-        leg_hash=hashes.ljust(32 * MAX_LEGS, b"\0"),
+def in_words(flight: Flight, legs: Sequence[LegOrder] | None = None) -> str:
+    """One line for the log."""
+    what = ", ".join(
+        f"{leg.side.name} {leg.outcome.name} of market {leg.row} {leg.state.name.lower()}"
+        + (f" ({leg.reason.name.lower()})" if leg.reason else "")
+        for leg in (flight.legs if legs is None else legs)
     )
-
-
-def from_row(place: int, row: layout.Flight) -> Flight:
-    """A record that another executor process left -> flight. Orders it may have sent are doubts.
-
-    `SegmentDamaged` if no executor can have written it.
-    """
-    if not _possible(row):
-        raise SegmentDamaged(
-            f"row {place} of the flights table was changed by something that is not the executor: "
-            "stop the system and start it again (what was ordered is found at the venue)"
-        )
-    legs = []
-    for i in range(row.leg_count):
-        state = LegState(row.leg_state[i])
-        if state in {LegState.INTENT, LegState.SENT}:
-            state = LegState.DOUBT
-        legs.append(
-            LegOrder(
-                row=row.leg_market[i],
-                outcome=Outcome(row.leg_outcome[i]),
-                side=Side(row.leg_side[i]),
-                price_e4=row.leg_price_e4[i],
-                order_hash="0x" + row.leg_hash[32 * i : 32 * i + 32].hex(),
-                state=state,
-                reason=LegReason(row.leg_reason[i]),
-            )
-        )
-    return Flight(
-        place=place,
-        signal=row.signal,
-        basket=row.basket,
-        kind=BasketKind(row.kind),
-        payout_e4=row.payout_e4,
-        size_e6=row.size_e6,
-        reserved_usd_e6=row.reserved_usd_e6,
-        created_ms=row.created_ms,
-        legs=legs,
-        state=FlightState.RESOLVING,
-        sent_ns=row.sent_ns,
-        restarted=True,
-    )
-
-
-def _possible(row: layout.Flight) -> bool:
-    """Whether every field has a value that an executor writes."""
-    count = row.leg_count
-    codes = (
-        (FlightState, (row.state,)),
-        (BasketKind, (row.kind,)),
-        (Outcome, row.leg_outcome[:count]),
-        (Side, row.leg_side[:count]),
-        (LegState, row.leg_state[:count]),
-        (LegReason, row.leg_reason[:count]),
-    )
-    return (
-        0 < count <= MAX_LEGS
-        and all(value in set(code) for code, values in codes for value in values)
-        and all(0 < price_e4 < PRICE_ONE_E4 for price_e4 in row.leg_price_e4[:count])
-        and 0 < row.size_e6 <= SIZE_E6_MAX
-        and 0 <= row.reserved_usd_e6 <= SIZE_E6_MAX
-    )
+    why = f" {flight.reason.name.lower()}" if flight.reason else ""
+    return f"{flight.kind.name} x{flight.size_e6 / 1e6:g}{why}: {what}"

@@ -14,15 +14,13 @@ from functools import lru_cache
 from executor.amounts import TICKS_E4, cost_usd_e6
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
-from shm.fees import fill_fee_bound_usd_e6, share_fee_e8
+from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
 from shm.layout import MAX_LEGS, Market, Signal
 from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
 from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 
-FILLS_PER_ORDER = 16
-"""An order may fill in pieces, each rounded for itself: the reservation allows for this many."""
 E8_PER_E4 = 10_000
 E14_PER_USD_E6 = 10**8
 """edge_e8 * size_e6 is in units of 1e-14 dollars; divided by this it is micro-dollars."""
@@ -64,14 +62,21 @@ class Admitted:
     reserve_usd_e6: int
 
 
-def admit(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
-    """Admitted, or the first reason against it."""
-    for refusal, objects in _CHECKS:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the limits of risk leave (executor/risk.py)."""
+
+    shares: int
+    limit: Refusal
+    """The limit that leaves least."""
+
+
+def refusal(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Refusal | None:
+    """The first reason against a signal, whatever its size; None if there is none."""
+    for reason, objects in _CHECKS:
         if objects(signal, situation, settings):
-            return refusal
-    if _net_edge_e8(signal, situation) <= 0:
-        return Refusal.EDGE
-    return _sized(signal, situation, settings)
+            return reason
+    return Refusal.EDGE if _net_edge_e8(signal, situation) <= 0 else None
 
 
 def _legs(signal: Signal) -> list[tuple[int, int]]:
@@ -100,8 +105,10 @@ def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
     )
 
 
-def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
-    """The most units that signal, grid and cash allow."""
+def sized(
+    signal: Signal, situation: Situation, settings: ExecutorSettings, room: Room
+) -> Admitted | Refusal:
+    """The most units that signal, grid, limits and cash allow."""
     legs = _legs(signal)
     step = basket_step([price_e4 for _, price_e4 in legs])
     least = max(
@@ -110,6 +117,9 @@ def _sized(signal: Signal, situation: Situation, settings: ExecutorSettings) -> 
     offered = signal.size_e6 // SHARE_E6 // step * step
     if offered < least:
         return Refusal.SIZE
+    offered = min(offered, room.shares // step * step)
+    if offered < least:
+        return room.limit
     budget_usd_e6 = min(
         settings.max_basket_usd_e6, situation.free_cash_usd_e6 - settings.cash_reserve_usd_e6
     )

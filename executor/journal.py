@@ -42,8 +42,9 @@ from shm.journal_found import Found
 from shm.journal_record import RECORD_BYTES, Draft
 from shm.limits import JournalSettings
 from shm.process import boot_id
-from shm.records import Basket, Checkpoint, Intent, Kind
+from shm.records import Basket, Intent, Kind
 from shm.segment import SHM_ROOT
+from shm.snapshot_records import Checkpoint
 
 HEAD_SYNC_NS = 1_000_000_000
 """The head file is written with each sync and itself synced this often: an older head only sees
@@ -103,6 +104,8 @@ class Journal:
         self._head_stale = False
         self.journal_id = segment.link.journal
         self.segment = segment.number
+        self.stamp = (0, 0)
+        """CLOCK_MONOTONIC and wall time, in ns, that the last group carries."""
         self.written_seq = segment.last_seq
         self.durable_seq = segment.last_seq
         self.checkpoint: Checkpoint = segment.checkpoint
@@ -170,8 +173,8 @@ class Journal:
         if self._poisoned is not None:
             return self._poisoned
         self._pen.settle()
-        clock = self._clock
-        written = self._pen.write(self._fd, self._offset, drafts, clock.mono_ns(), clock.wall_ns())
+        self.stamp = stamp = (self._clock.mono_ns(), self._clock.wall_ns())
+        written = self._pen.write(self._fd, self._offset, drafts, *stamp)
         count = len(drafts)
         if written != count * RECORD_BYTES:
             return self._unwritten(written)
@@ -199,10 +202,8 @@ class Journal:
         """
         if self._poisoned is not None:
             return self._poisoned
-        clock = self._clock
-        written = self._pen.write_orders(
-            self._fd, self._offset, (flight, basket, intents), clock.mono_ns(), clock.wall_ns()
-        )
+        self.stamp = stamp = (self._clock.mono_ns(), self._clock.wall_ns())
+        written = self._pen.write_orders(self._fd, self._offset, (flight, basket, intents), *stamp)
         count = 1 + len(intents)
         if written != count * RECORD_BYTES:
             return self._unwritten(written)
@@ -281,6 +282,11 @@ class Journal:
         self._head_stale = False
 
     # --- segments -------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> int:
+        """How many processes have opened a run here; the last one's own number."""
+        return self._pen.link.run
 
     @property
     def full(self) -> bool:

@@ -1,22 +1,25 @@
 """Cash and positions as a fold over fills: each fill counts once, and is taken back if it failed.
 
-Pure. A fill is known by (trade id, our order hash); the venue repeats it with each status. MATCHED
-counts at first sight, FAILED takes it back. The same fold over the venue's own trade list must give
-the same result at any time: that is how a restart finds its positions.
+Pure. A fill is known by (trade id, our order hash); the venue repeats it with each status. It
+counts from the first sight of it, provisionally, is a position when CONFIRMED, and FAILED takes it
+back. CONFIRMED and FAILED are final, and CONFIRMED has the last word: the end does not depend on
+the order in which the messages came, nor on how often.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 
 from executor.amounts import cost_usd_e6
 from executor.wire import SIDES, Trade
-from shm.codes import Side
+from shm.codes import FillStatus, Side
 from shm.fees import fill_fee_usd_e6
 from shm.units import PRICE_ONE_E4, parse_price_e4, parse_size_e6
 
-FAILED = "FAILED"
 _PREFIX = "TRADE_STATUS_"
 """REST prints statuses with this in front."""
+_STATUSES = {status.name: status for status in FillStatus if status}
+_FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,16 @@ class Fill:
 
     trade: str
     order: str
+    """Order hash, "0x..." in lower case."""
     token: str
     side: Side
     price_e4: int
     size_e6: int
     fee_usd_e6: int
-    failed: bool
+    status: FillStatus = FillStatus.MATCHED
+    maker: bool = False
+    at_ms: int = 0
+    """When its status was last heard of."""
 
     @property
     def cash_usd_e6(self) -> int:
@@ -39,14 +46,24 @@ class Fill:
             return -cost_usd_e6(self.price_e4, self.size_e6) - self.fee_usd_e6
         return self.price_e4 * self.size_e6 // PRICE_ONE_E4 - self.fee_usd_e6
 
+    @property
+    def spent_usd_e6(self) -> int:
+        """Cash that went out for it, fee apart; negative for a sale."""
+        return -self.cash_usd_e6 - self.fee_usd_e6
+
+    @property
+    def counts(self) -> bool:
+        """Whether it changes cash and position."""
+        return self.status is not FillStatus.FAILED
+
 
 def fills_of(trade: Trade, api_key: str, fee_rate_e6: Callable[[str], int]) -> Iterator[Fill]:
     """Our fills in a trade: as taker, or as one of the makers. Raises UnitError on bad numbers.
 
     `trader_side` says which; where it is missing, the owner does. The list of makers also names
-    strangers, who are left out.
+    strangers, who are left out. A status that nobody knows is as good as MATCHED.
     """
-    failed = trade.status.removeprefix(_PREFIX) == FAILED
+    status = _STATUSES.get(trade.status.removeprefix(_PREFIX).upper(), FillStatus.MATCHED)
     if trade.trader_side != "MAKER" and trade.owner == api_key:
         price_e4, size_e6 = parse_price_e4(trade.price), parse_size_e6(trade.size)
         yield Fill(
@@ -57,7 +74,7 @@ def fills_of(trade: Trade, api_key: str, fee_rate_e6: Callable[[str], int]) -> I
             price_e4=price_e4,
             size_e6=size_e6,
             fee_usd_e6=fill_fee_usd_e6(fee_rate_e6(trade.asset_id), price_e4, size_e6),
-            failed=failed,
+            status=status,
         )
         return
     for maker in trade.maker_orders:
@@ -70,7 +87,8 @@ def fills_of(trade: Trade, api_key: str, fee_rate_e6: Callable[[str], int]) -> I
                 price_e4=parse_price_e4(maker.price),
                 size_e6=parse_size_e6(maker.matched_amount),
                 fee_usd_e6=0,
-                failed=failed,
+                status=status,
+                maker=True,
             )
 
 
@@ -80,6 +98,35 @@ def _maker_side(trade: Trade, maker_token: str) -> Side:
     if maker_token != trade.asset_id:
         return taker
     return Side.SELL if taker is Side.BUY else Side.BUY
+
+
+class Change(Enum):
+    """What a message about a fill changed."""
+
+    NOTHING = auto()
+    COUNTED = auto()
+    ADVANCED = auto()
+    """Its status moved on; cash and positions stand."""
+    CONFIRMED = auto()
+    VOIDED = auto()
+    """It failed; if it had counted, it was taken back."""
+    REVIVED = auto()
+    """It was said to have failed, and is confirmed after all: it counts again."""
+
+
+_CHANGES: dict[tuple[bool, FillStatus], Change] = {
+    # (a failed fill before, status now)
+    (False, FillStatus.MATCHED): Change.NOTHING,
+    (False, FillStatus.MINED): Change.ADVANCED,
+    (False, FillStatus.RETRYING): Change.ADVANCED,
+    (False, FillStatus.CONFIRMED): Change.CONFIRMED,
+    (False, FillStatus.FAILED): Change.VOIDED,
+    (True, FillStatus.MATCHED): Change.NOTHING,
+    (True, FillStatus.MINED): Change.NOTHING,
+    (True, FillStatus.RETRYING): Change.NOTHING,
+    (True, FillStatus.CONFIRMED): Change.REVIVED,
+    (True, FillStatus.FAILED): Change.NOTHING,
+}
 
 
 @dataclass(slots=True)
@@ -92,14 +139,28 @@ class Holding:
     fee_usd_e6: int = 0
     fills: int = 0
 
+    def add(self, fill: Fill, sign: int) -> None:
+        """Count a fill (1), or take it back (-1)."""
+        direction = 1 if fill.side is Side.BUY else -1
+        self.size_e6 += sign * direction * fill.size_e6
+        self.cost_usd_e6 += sign * fill.spent_usd_e6
+        self.fee_usd_e6 += sign * fill.fee_usd_e6
+        self.fills += sign
+
 
 @dataclass(slots=True)
 class OrderFills:
-    """What one of our orders got."""
+    """What one of our orders got. Cost of a sale is negative."""
 
     size_e6: int = 0
     cost_usd_e6: int = 0
     fee_usd_e6: int = 0
+    voided_e6: int = 0
+    """Size that had been matched and failed on chain."""
+    unconfirmed_e6: int = 0
+
+
+NO_FILLS = OrderFills()
 
 
 @dataclass(slots=True)
@@ -112,8 +173,10 @@ class Ledger:
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: dict[str, OrderFills] = field(default_factory=dict)
     """By order hash."""
-    _counted: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """By fill: whether it counts at present (False: taken back)."""
+    fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
+    """By (trade, order): what was last said of it."""
+    unconfirmed: dict[tuple[str, str], Fill] = field(default_factory=dict)
+    """Those of them that count and are not final."""
 
     @property
     def cash_usd_e6(self) -> int:
@@ -121,36 +184,54 @@ class Ledger:
         return self.opening_usd_e6 + self.cash_change_usd_e6
 
     @property
-    def fills(self) -> int:
+    def fills_counted(self) -> int:
         """Fills that count."""
-        return sum(self._counted.values())
+        return sum(fill.counts for fill in self.fills.values())
 
-    def apply(self, fill: Fill) -> bool:
-        """Count a fill, or take it back; False if this changes nothing."""
+    def of_order(self, order_hash: str) -> OrderFills:
+        """What an order got so far."""
+        return self.orders.get(order_hash, NO_FILLS)
+
+    def change_of(self, fill: Fill) -> Change:
+        """What `apply` would change."""
+        before = self.fills.get((fill.trade, fill.order))
+        if before is None:
+            return Change.COUNTED if fill.counts else Change.VOIDED
+        if before.status is fill.status or before.status is FillStatus.CONFIRMED:
+            return Change.NOTHING
+        if before.status in {FillStatus.MINED, FillStatus.RETRYING} and fill.status not in _FINAL:
+            advanced = fill.status is not FillStatus.MATCHED
+            return Change.ADVANCED if advanced else Change.NOTHING
+        return _CHANGES[before.status is FillStatus.FAILED, fill.status]
+
+    def apply(self, fill: Fill) -> Change:
+        """Count a fill, move it on, or take it back."""
+        change = self.change_of(fill)
+        if change is Change.NOTHING:
+            return change
         key = (fill.trade, fill.order)
-        counted = self._counted.get(key)
-        if fill.failed:
-            self._counted[key] = False
-            if counted:
-                self._book(fill, -1)
-            return bool(counted)
-        if counted is not None:
-            return False
-        self._counted[key] = True
-        self._book(fill, 1)
-        return True
+        before = self.fills.get(key)
+        # What was counted first is what is taken back: later messages repeat it at best.
+        now = fill if before is None else replace(before, status=fill.status, at_ms=fill.at_ms)
+        if before is not None and before.counts:
+            self._book(before, -1)
+        if now.counts:
+            self._book(now, 1)
+        voided = now.size_e6 * ((not now.counts) - (before is not None and not before.counts))
+        self.orders.setdefault(now.order, OrderFills()).voided_e6 += voided
+        self.fills[key] = now
+        self.unconfirmed.pop(key, None)
+        if now.status not in _FINAL:
+            self.unconfirmed[key] = now
+        return change
 
     def _book(self, fill: Fill, sign: int) -> None:
         self.cash_change_usd_e6 += sign * fill.cash_usd_e6
         self.fee_usd_e6 += sign * fill.fee_usd_e6
-        spent_usd_e6 = -fill.cash_usd_e6 - fill.fee_usd_e6
-        direction = 1 if fill.side is Side.BUY else -1
-        holding = self.holdings.setdefault(fill.token, Holding())
-        holding.size_e6 += sign * direction * fill.size_e6
-        holding.cost_usd_e6 += sign * spent_usd_e6
-        holding.fee_usd_e6 += sign * fill.fee_usd_e6
-        holding.fills += sign
+        self.holdings.setdefault(fill.token, Holding()).add(fill, sign)
         order = self.orders.setdefault(fill.order, OrderFills())
         order.size_e6 += sign * fill.size_e6
-        order.cost_usd_e6 += sign * spent_usd_e6
+        order.cost_usd_e6 += sign * fill.spent_usd_e6
         order.fee_usd_e6 += sign * fill.fee_usd_e6
+        if fill.status is not FillStatus.CONFIRMED:
+            order.unconfirmed_e6 += sign * fill.size_e6

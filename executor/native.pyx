@@ -213,7 +213,7 @@ cdef class Batch:
             self.end += 1
         self.end = pt_write_order(self.end, &self.wallet, &self.terms, &order)
         self.count += 1
-        return (<char *>order.hash)[:32]
+        return (<char *>order.hash)[:32], (<char *>order.signature)[:65]
 
     def body(self):
         """The body as a view; valid until the next `start`."""

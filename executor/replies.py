@@ -28,6 +28,8 @@ class LegOutcome:
     state: LegState
     reason: LegReason
     text: str = ""
+    stranger: str = ""
+    """An order id in the reply that is none of ours: the venue hashes orders in another way."""
 
 
 REFUSALS: tuple[tuple[str, LegReason], ...] = (
@@ -97,14 +99,14 @@ def _by_text(text: str) -> LegOutcome | None:
     return None
 
 
-def _one(reply: OrderReply, expected_hash: str) -> LegOutcome:
-    order_id, text = reply.orderID or "", reply.errorMsg or ""
+def _one(reply: OrderReply) -> LegOutcome:
+    """What an element says of its order."""
+    text = reply.errorMsg or ""
     if text:
         return _by_text(text) or LegOutcome(LegState.DOUBT, LegReason.OTHER, text)
-    if order_id.lower() != expected_hash:
-        # An id that is not our hash, or none without a reason: the venue means something else.
-        return LegOutcome(LegState.DOUBT, LegReason.UNREADABLE, f"orderID {order_id[:80]!r}")
     state = _STATES.get((reply.status or "").lower(), LegState.LANDED)
+    if state is LegState.FILLED and not reply.success:
+        return LegOutcome(LegState.LANDED, LegReason.UNREADABLE, "matched, and no success")
     return LegOutcome(state, LegReason.NONE, "")
 
 
@@ -125,8 +127,8 @@ def _whole(status: int, body: bytes) -> LegOutcome:
 def classify(answer: Reply | NoReply, hashes: Sequence[str]) -> list[LegOutcome]:
     """One outcome for each order hash ("0x..." in lower case), in the order of `hashes`.
 
-    Elements that carry an order id are matched by it; the rest keep their place, since the venue
-    answers in the order of the request.
+    An element belongs to the order whose hash it names, wherever it stands: the venue has answered
+    in another order than it was asked. Elements that name none can only be matched by exclusion.
     """
     if isinstance(answer, NoReply):
         state = LegState.DOUBT if answer.sent else LegState.REFUSED
@@ -138,22 +140,38 @@ def classify(answer: Reply | NoReply, hashes: Sequence[str]) -> list[LegOutcome]
         replies = _decode_batch(answer.body.decode())  # msgspec does not look into what it skips
     except (msgspec.DecodeError, UnicodeDecodeError):
         return [_whole(answer.status, answer.body)] * len(hashes)
-    by_id = {(reply.orderID or "").lower(): reply for reply in replies if reply.orderID}
-    outcomes = []
-    for place, expected in enumerate(hashes):
-        reply = by_id.get(expected) or _at_place(place, replies, hashes)
-        outcomes.append(_MISSING if reply is None else _one(reply, expected))
-    return outcomes
+    return _matched(replies, hashes)
 
 
 _MISSING = LegOutcome(LegState.DOUBT, LegReason.UNREADABLE, "no element for this order")
+_NO_FILL = frozenset({LegState.KILLED, LegState.REFUSED})
 
 
-def _at_place(
-    place: int, replies: Sequence[OrderReply], hashes: Sequence[str]
-) -> OrderReply | None:
-    """The element at an order's place, unless its id says that it belongs to another order."""
-    if place >= len(replies):
-        return None
-    reply = replies[place]
-    return None if (reply.orderID or "").lower() in hashes else reply
+def _matched(replies: Sequence[OrderReply], hashes: Sequence[str]) -> list[LegOutcome]:
+    named = {(reply.orderID or "").lower(): reply for reply in replies if reply.orderID}
+    strange = next((name for name in named if name not in hashes), "")
+    nameless = [_one(reply) for reply in replies if not reply.orderID]
+    open_hashes = [each for each in hashes if each not in named]
+    # Whichever of them is whose: each says that its order did not fill, and there is one for each.
+    excluded = (
+        not strange
+        and len(replies) == len(hashes)
+        and len(nameless) == len(open_hashes)
+        and all(outcome.state in _NO_FILL for outcome in nameless)
+    )
+    rest = iter(nameless)
+    outcomes = []
+    for each in hashes:
+        if each in named:
+            outcomes.append(_one(named[each]))
+        elif excluded:
+            outcomes.append(next(rest))
+        elif strange:
+            outcomes.append(
+                LegOutcome(
+                    LegState.DOUBT, LegReason.UNREADABLE, f"orderID {strange[:80]!r}", strange
+                )
+            )
+        else:
+            outcomes.append(_MISSING)
+    return outcomes

@@ -3,9 +3,10 @@
 Paper mode cannot reach a real order endpoint: the constructor refuses any host but our own machine.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +21,8 @@ from executor.wire import (
     BalanceReply,
     CancelReply,
     ErrorReply,
+    OpenOrder,
+    OrderPage,
     OrderType,
     Trade,
     TradePage,
@@ -29,10 +32,13 @@ from shm.settings import Settings
 
 FIRST_CURSOR = "MA=="
 LAST_CURSOR = "LTE="
-TRADE_PAGES_MAX = 10_000
+PAGES_MAX = 10_000
 READ_TIMEOUT_S = 10.0
 _OK = 200
+_NOT_FOUND = 404
+_UNKNOWN = "not found"
 ModelT = TypeVar("ModelT")
+PageT = TypeVar("PageT", TradePage, OrderPage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Venue:
         self.api_key = ""
         self._signer: RequestSigner | None = None
         self._reads = HttpConnection(origin)
+        self._reading = asyncio.Lock()
+        """Proofs, comparisons and the clock share one connection, one after the other."""
         self.order_connections = [
             HttpConnection(origin) for _ in range(settings.executor.max_flights)
         ]
@@ -108,6 +116,40 @@ class Venue:
             return reply
         return int(reply.balance)
 
+    async def position_e6(self, token: str) -> int | Unavailable:
+        """What the wallet has of a token, as the venue counts it."""
+        query = (
+            f"asset_type=CONDITIONAL&token_id={token}&signature_type={self.wallet.signature_type}"
+        )
+        reply = await self._get("/balance-allowance", query, BalanceReply)
+        if isinstance(reply, Unavailable):
+            return reply
+        return int(reply.balance)
+
+    async def open_orders(self) -> list[OpenOrder] | Unavailable:
+        """Everything of these credentials that rests or waits, every page."""
+        return await self._pages("/data/orders", "", OrderPage)
+
+    async def order(self, order_hash: str) -> OpenOrder | Unavailable | None:
+        """An order by its hash; None: the venue says that it knows no such order."""
+        path = f"/data/order/{order_hash}"
+        answer = await self._ask("GET", path, self.signed_headers("GET", path))
+        if isinstance(answer, Reply) and answer.status == _NOT_FOUND:
+            return None
+        if isinstance(answer, Reply) and answer.status == _OK and answer.body.strip() == b"null":
+            return None
+        if isinstance(answer, Reply) and _says_unknown(answer):
+            return None
+        return self._read(answer, OpenOrder)
+
+    async def clock(self) -> tuple[int, int, int] | Unavailable:
+        """(our ms before asking, the venue's second, our ms after it answered)."""
+        before_ms = time.time_ns() // 1_000_000
+        answer = await self._ask("GET", "/time", {})
+        after_ms = time.time_ns() // 1_000_000
+        second = self._read(answer, int)
+        return second if isinstance(second, Unavailable) else (before_ms, second, after_ms)
+
     async def cancel_all(self) -> Unavailable | None:
         """Cancel whatever rests. None: the venue says that nothing rests any more."""
         path = "/cancel-all"
@@ -121,25 +163,28 @@ class Venue:
 
     async def trades(self, after_s: int = 0) -> list[Trade] | Unavailable:
         """All our trades since a unix time, every page."""
-        trades: list[Trade] = []
+        return await self._pages("/data/trades", f"&after={after_s}" if after_s else "", TradePage)
+
+    async def _pages(self, path: str, more: str, model: type[PageT]) -> list[Any] | Unavailable:
+        rows: list[Any] = []
         cursor = FIRST_CURSOR
-        for _ in range(TRADE_PAGES_MAX):
-            query = f"next_cursor={quote(cursor)}" + (f"&after={after_s}" if after_s else "")
-            page = await self._get("/data/trades", query, TradePage)
+        for _ in range(PAGES_MAX):
+            page = await self._get(path, f"next_cursor={quote(cursor)}{more}", model)
             if isinstance(page, Unavailable):
                 return page
-            trades += page.data
+            rows += page.data
             cursor = page.next_cursor
             if cursor == LAST_CURSOR or not cursor:
-                return trades
-        return Unavailable(f"more than {TRADE_PAGES_MAX} pages of trades")
+                return rows
+        return Unavailable(f"more than {PAGES_MAX} pages of {path}")
 
     async def _get(self, path: str, query: str, model: type[ModelT]) -> ModelT | Unavailable:
         answer = await self._ask("GET", f"{path}?{query}", self.signed_headers("GET", path))
         return self._read(answer, model)
 
     async def _ask(self, method: str, target: str, headers: dict[str, str]) -> Reply | NoReply:
-        return await self._reads.request(method, target, headers, timeout_s=READ_TIMEOUT_S)
+        async with self._reading:
+            return await self._reads.request(method, target, headers, timeout_s=READ_TIMEOUT_S)
 
     def _read(self, answer: Reply | NoReply, model: type[ModelT]) -> ModelT | Unavailable:
         if isinstance(answer, NoReply):
@@ -150,6 +195,14 @@ class Venue:
             return msgspec.json.decode(answer.body, type=model)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Unavailable(f"unreadable answer: {error}")
+
+
+def _says_unknown(answer: Reply) -> bool:
+    try:
+        text = msgspec.json.decode(answer.body, type=ErrorReply).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return _UNKNOWN in text.lower()
 
 
 FINAL_STATUSES: dict[int, str] = {

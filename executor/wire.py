@@ -13,6 +13,8 @@ from executor.wallet import Wallet
 from shm.codes import Side
 
 OrderType = Literal["GTC", "GTD", "FOK", "FAK"]
+ORDER_TYPES: tuple[OrderType, ...] = ("GTC", "GTD", "FOK", "FAK")
+"""By OrderKind (shm/records.py), from 1."""
 
 
 class OrderBody(Struct):
@@ -137,11 +139,23 @@ class TradePage(Struct):
 
 
 class OpenOrder(Struct):
-    """What we need of an order event or an open order."""
+    """An order that the venue knows: of a page, by its hash, or from the user channel."""
 
     id: str
     status: str = ""
+    asset_id: str = ""
+    side: str = ""
+    price: str = "0"
+    original_size: str = "0"
+    size_matched: str = "0"
     event_type: str = "order"
+
+
+class OrderPage(Struct):
+    """One page of `/data/orders`."""
+
+    data: list[OpenOrder]
+    next_cursor: str = "LTE="
 
 
 class ApiKeyReply(Struct):

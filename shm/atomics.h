@@ -198,8 +198,9 @@ static inline void pt_ring_open_producer(pt_ring *ring) {
     ring->read_cache = pt_load(ring->read);
 }
 
-/* A consumer starts (or starts again) at the last released position: a message that was in its
- * hands when it died is delivered once more, so consumers drop what they have already handled. */
+/* A consumer starts (or starts again) at the last released position. A message that was taken and
+ * not released when it died is delivered once more, so consumers drop what they have handled; one
+ * that was released and not handled is gone, so a restarted consumer reads the tables afresh. */
 static inline void pt_ring_open_consumer(pt_ring *ring) {
     ring->position = pt_load(ring->read);
     pt_store(ring->waiter, 0); /* a predecessor may have died in its sleep */

@@ -273,8 +273,8 @@ class FillStatus(IntEnum):
     NONE = 0
     MATCHED = 1
     MINED = 2
-    RETRYING = 3
-    CONFIRMED = 4
+    CONFIRMED = 3
+    RETRYING = 4
     FAILED = 5
 
 

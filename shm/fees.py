@@ -14,6 +14,9 @@ from functools import lru_cache
 
 from shm.units import PRICE_ONE_E4, ceil_div
 
+FILLS_PER_ORDER = 16
+"""An order may fill in pieces, each rounded for itself: what is reserved allows for this many."""
+
 FEE_QUANTUM_USD_E6 = 10
 """The venue charges multiples of 0.00001 dollars."""
 

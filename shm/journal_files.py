@@ -27,8 +27,9 @@ from shm.errors import JournalDamaged, JournalError, JournalNoRoom, RoleTaken
 from shm.journal_record import RECORD_BYTES, SEAL, Draft, Link, first_link, seal_all
 from shm.layout import U32, U64, Record, Word256
 from shm.payloads import PAYLOADS
-from shm.records import Checkpoint, Digest16, Kind
+from shm.records import Digest16, Kind
 from shm.segments import APP
+from shm.snapshot_records import Checkpoint
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600

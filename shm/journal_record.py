@@ -6,7 +6,7 @@
          6  place u8             position in its group, from 0
          7  group u8             records in the group
          8  seq u64              from 1, without gap over all segments
-        16  flight u64           the signal's number; 0 if it is about none
+        16  flight u64           number of the BASKET record that it belongs to; 0: of none
         24  mono_ns u64          CLOCK_MONOTONIC
         32  wall_ns u64
         40  journal u64          random id of this journal

@@ -37,7 +37,8 @@ from shm.journal_record import (
     digest_of,
     entry_at,
 )
-from shm.records import Checkpoint, Kind
+from shm.records import Kind
+from shm.snapshot_records import Checkpoint
 
 CHUNK_BYTES = 4096 * RECORD_BYTES
 _CHUNK_ZEROS = bytes(CHUNK_BYTES)

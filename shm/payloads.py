@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import Any, Generic
 
-from shm import records
+from shm import records, snapshot_records
 from shm.layout import Octets, Record, RowT
 from shm.records import Kind
 
@@ -61,11 +61,16 @@ PAYLOADS: dict[Kind, Payload[Any]] = {
     Kind.LIMITS: Payload(records.Limits),
     Kind.COMPARED: Payload(records.Compared),
     Kind.STRANGER: Payload(records.Stranger),
-    Kind.HOLDING: Payload(records.Holding),
-    Kind.COUNTED: Payload(records.Counted),
-    Kind.FIGURES: Payload(records.Figures),
-    Kind.CHECKPOINT: Payload(records.Checkpoint),
+    Kind.HOLDING: Payload(snapshot_records.Holding),
+    Kind.COUNTED: Payload(snapshot_records.Counted),
+    Kind.FIGURES: Payload(snapshot_records.Figures),
+    Kind.CHECKPOINT: Payload(snapshot_records.Checkpoint),
     Kind.LOSS: Payload(records.Loss),
+    Kind.MARKET: Payload(records.Market),
+    Kind.REDEEMED: Payload(records.Redeemed),
+    Kind.MARK: Payload(records.Mark),
+    Kind.PACE: Payload(snapshot_records.Pace),
+    Kind.STANDS: Payload(snapshot_records.Stands),
 }
 
 

@@ -96,6 +96,20 @@ def payoff(legs: Sequence[Leg]) -> Payoff:
     )
 
 
+def worst_usd_e6(holdings: Sequence[tuple[Market, Outcome, int]]) -> int:
+    """What (market, outcome, size_e6) pay together at least, at any settlement that is no tie."""
+    bounds = tuple(sorted({bound for market, _, _ in holdings for bound in bounds_of(market)}))
+    worst_e6: int | None = None
+    for position in range(0, 2 * len(bounds) + 1, 2):
+        pays_e6 = sum(
+            size_e6
+            for market, outcome, size_e6 in holdings
+            if pays_yes(market, bounds, position) is (outcome is Outcome.YES)
+        )
+        worst_e6 = pays_e6 if worst_e6 is None else min(worst_e6, pays_e6)
+    return worst_e6 or 0  # a share that pays is a dollar
+
+
 def _leg_pays_e4(leg: Leg, bounds: tuple[int, ...], position: int) -> int:
     yes = pays_yes(leg.market, bounds, position)
     pays = yes if leg.outcome is Outcome.YES else not yes

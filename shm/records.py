@@ -12,7 +12,7 @@ or a new version of the frame. A reader that meets a kind it does not know refus
 from enum import IntEnum, IntFlag
 from typing import Annotated, NamedTuple
 
-from shm.layout import I64, U32, U64, Array, Octets, Scalar, Word256
+from shm.layout import I64, U32, U64, Octets, Scalar, Text8, Word256
 
 U8 = Annotated[int, Scalar("B", 1, "uint8_t")]
 I32 = Annotated[int, Scalar("i", 4, "int32_t")]
@@ -21,8 +21,6 @@ Signature = Annotated[bytes, Octets(65)]
 Text32 = Annotated[bytes, Octets(32, text=True)]
 Text96 = Annotated[bytes, Octets(96, text=True)]
 TradeId = Annotated[bytes, Octets(40, text=True)]
-COUNTERS = 14
-Counters = Annotated[tuple[int, ...], Array(Scalar("Q", 8, "uint64_t"), COUNTERS)]
 
 
 class Kind(IntEnum):
@@ -58,16 +56,16 @@ class Kind(IntEnum):
     """End of the snapshot that each segment begins with: what follows happened after it."""
     LOSS = 18
     """The operator accepted that the journal before this one is lost."""
-
-
-class TradeStatus(IntEnum):
-    """How far a trade has come on its way to the chain."""
-
-    MATCHED = 1
-    MINED = 2
-    CONFIRMED = 3
-    RETRYING = 4
-    FAILED = 5
+    MARKET = 19
+    """The facts of a market: what a token is has to be known as long as a fill may come."""
+    REDEEMED = 20
+    """Tokens of a market that has ended were paid out."""
+    MARK = 21
+    """What everything was worth, once an hour and at the start of a day."""
+    PACE = 22
+    """Snapshot: how many baskets of a ladder were sent in a minute."""
+    STANDS = 23
+    """Snapshot: how a batch of orders stands; BASKET and INTENT before it say what it is."""
 
 
 class CancelStep(IntEnum):
@@ -122,6 +120,8 @@ class Opened(NamedTuple):
 class Basket(NamedTuple):
     """See Kind.BASKET."""
 
+    signal: U64
+    """The engine's number; 0 for a repair."""
     basket: U64
     parent: U64
     """The flight that this one repairs; 0 for a basket."""
@@ -130,7 +130,6 @@ class Basket(NamedTuple):
     reserved_usd_e6: I64
     limit_net_e8: I64
     created_ms: I64
-    deadline_ms: I64
     group: U32
     kind: U8
     purpose: U8
@@ -162,6 +161,7 @@ class Intent(NamedTuple):
 class Sent(NamedTuple):
     """See Kind.SENT."""
 
+    at_ms: I64
     attempt: U32
     body_bytes: U32
     body_digest: Digest16
@@ -170,6 +170,7 @@ class Sent(NamedTuple):
 class Reply(NamedTuple):
     """See Kind.REPLY; the frame's leg says which order."""
 
+    at_ms: I64
     status: U32
     """Of HTTP; 0 if there was none."""
     state: U8
@@ -183,12 +184,13 @@ class Reply(NamedTuple):
 class Fill(NamedTuple):
     """See Kind.FILL."""
 
+    at_ms: I64
     size_e6: I64
     fee_usd_e6: I64
     price_e4: I32
     side: U8
     status: U8
-    """A TradeStatus."""
+    """A FillStatus (shm/codes.py)."""
     maker: U8
     """1 if ours was the resting order."""
     trade: TradeId
@@ -199,6 +201,7 @@ class Fill(NamedTuple):
 class Verdict(NamedTuple):
     """See Kind.VERDICT; the frame's leg says which order."""
 
+    at_ms: I64
     evidence: U32
     state: U8
     reason: U8
@@ -207,6 +210,7 @@ class Verdict(NamedTuple):
 class Ended(NamedTuple):
     """See Kind.ENDED."""
 
+    at_ms: I64
     cost_usd_e6: I64
     fee_usd_e6: I64
     payout_usd_e6: I64
@@ -248,6 +252,8 @@ class Compared(NamedTuple):
 
     our_cash_usd_e6: I64
     their_cash_usd_e6: I64
+    adopted_usd_e6: I64
+    """Part of the difference that the operator accepted: it moves the opening cash."""
     positions: U32
     differences: U32
 
@@ -262,55 +268,40 @@ class Stranger(NamedTuple):
     token: Word256
 
 
-class Holding(NamedTuple):
-    """Snapshot: what the wallet has of one token."""
+class Market(NamedTuple):
+    """See Kind.MARKET; the fields are those of shm/layout.py's Market."""
+
+    key: U64
+    lower_usd_e6: I64
+    upper_usd_e6: I64
+    expiry_ms: I64
+    min_size_e6: I64
+    fingerprint: U64
+    row: U32
+    group: U32
+    kind: U32
+    exchange: U32
+    tick_e4: U32
+    fee_rate_e6: U32
+    condition: Word256
+    yes_token: Word256
+    no_token: Word256
+    coin: Text8
+
+
+class Redeemed(NamedTuple):
+    """See Kind.REDEEMED."""
 
     size_e6: I64
-    cost_usd_e6: I64
-    fee_usd_e6: I64
-    fills: U64
+    paid_usd_e6: I64
     token: Word256
 
 
-class Counted(NamedTuple):
-    """Snapshot: a fill that has been counted, and how far its trade had come."""
+class Mark(NamedTuple):
+    """See Kind.MARK."""
 
-    status: U8
-    """A TradeStatus."""
-    trade: TradeId
-    order_hash: Word256
-
-
-class Figures(NamedTuple):
-    """Snapshot: the sums."""
-
-    cash_change_usd_e6: I64
-    opening_cash_usd_e6: I64
-    fee_usd_e6: I64
-    realised_usd_e6: I64
-    locked_profit_usd_e6: I64
-    orphan_cost_usd_e6: I64
-    peak_equity_usd_e6: I64
-    day_start_equity_usd_e6: I64
-    day_start_ms: I64
-    counter: Counters
-    """The executor's own, in its own order."""
-
-
-class Checkpoint(NamedTuple):
-    """See Kind.CHECKPOINT. The journal itself writes these."""
-
-    durable_seq: U64
-    """What was on disk of the segments before."""
-    records: U32
-    """Of the snapshot: all that stand before this one in the segment."""
-    segment: U32
-    """Number of the segment, from 1."""
-    state_digest: Word256
-    """Of the state that the snapshot describes; zeros if nobody gave one."""
-    wallet: Word256
-    boot_id: Digest16
-    """Of the last OPENED so far; zeros before the first."""
+    at_ms: I64
+    worth_usd_e6: I64
 
 
 class Loss(NamedTuple):

@@ -59,7 +59,7 @@ class Orders:
 
 def build(batch, orders, timestamp_ms: int):
     batch.start(timestamp_ms)
-    hashes = [batch.add(*order) for order in orders]
+    hashes = [batch.add(*order)[0] for order in orders]
     return hashes, bytes(batch.finish(STAMP_S))
 
 
@@ -174,9 +174,11 @@ def test_random_orders_have_exact_amounts_and_eth_accounts_hash(signature_type):
         assert amounts == expected
         at_ms = rng.randrange(10**12, 2 * 10**12)
         batch.start(at_ms)
-        order_hash = batch.add(exchange, side, token, amounts, salt)
+        order_hash, signature = batch.add(exchange, side, token, amounts, salt)
         message = typed_data(owner, (exchange, side, token, amounts, salt), at_ms)
         assert order_hash == keccak(b"\x19\x01" + message.header + message.body)
+        assert len(signature) == 65
+    assert signature_in(bytes(batch.finish(STAMP_S)))[:65] == signature
 
 
 def signature_in(request: bytes) -> bytes:

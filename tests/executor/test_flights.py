@@ -1,57 +1,87 @@
-"""Flights: tables without dead ends, every triple of leg outcomes, the way through a restart."""
+"""Flights: tables without dead ends, every triple of leg outcomes, ends that are opened again."""
 
 from itertools import product
 
 import pytest
 
 from executor.flights import (
-    LEG_OPEN,
     NEXT_FLIGHT,
     NEXT_LEG,
     Flight,
     LegOrder,
     awaited,
-    from_row,
     settle,
     tally,
-    to_row,
 )
 from executor.ledger import Fill, Ledger
 from shm.codes import (
     BasketKind,
+    FillStatus,
     FlightState,
     LegReason,
     LegState,
     Outcome,
     PartialReason,
+    Purpose,
     Side,
 )
-from shm.layout import FLIGHT
 
 SIZE_E6 = 20_000_000
 PRICES_E4 = (5_000, 7_000, 6_000)
+NOW_MS = 1_000
 
 
 def flight(state: FlightState = FlightState.SENT) -> Flight:
     legs = [
-        LegOrder(row, Outcome.YES, Side.BUY, price, f"0x{row + 1:064x}", LegState.SENT)
+        LegOrder(row, Outcome.YES, Side.BUY, price, SIZE_E6, f"0x{row + 1:064x}", f"{row}")
         for row, price in enumerate(PRICES_E4)
     ]
-    return Flight(3, 77, 88, BasketKind.TRIANGLE_BUY, 20_000, SIZE_E6, 50_000_000, 1, legs, state)
+    for leg in legs:
+        leg.state = LegState.SENT
+    return Flight(
+        3, 77, Purpose.BASKET, 88, BasketKind.TRIANGLE_BUY, 1, 0, 20_000, SIZE_E6, 50_000_000,
+        10**6, 1, legs, state=state,
+    )  # fmt: skip
+
+
+def repair(parent: Flight, wanted: list[tuple[int, Side]], number: int = 50) -> Flight:
+    """A repair that has been sent."""
+    legs = [
+        LegOrder(i, Outcome.YES, side, 5_000, SIZE_E6, f"0x{number + i:064x}", f"{i}")
+        for i, side in wanted
+    ]
+    for leg in legs:
+        leg.state = LegState.SENT
+    one = Flight(
+        number, 0, Purpose.REPAIR, 88, parent.kind, 1, parent.id, 20_000, SIZE_E6, 0, 0, 2, legs,
+        state=FlightState.SENT,
+    )  # fmt: skip
+    parent.repairs.append(one)
+    return one
 
 
 def fill(leg: LegOrder, size_e6: int = SIZE_E6, trade: str = "t") -> Fill:
-    return Fill(trade + leg.order_hash, leg.order_hash, f"{leg.row}", Side.BUY, leg.price_e4,
-                size_e6, 1_000, failed=False)  # fmt: skip
+    return Fill(trade + leg.order_hash, leg.order_hash, leg.token, leg.side, leg.price_e4,
+                size_e6, 1_000)  # fmt: skip
 
 
-def test_the_tables_name_every_state_and_end_states_lead_nowhere():
+def settled(one: Flight, ledger: Ledger) -> FlightState:
+    settle(one, ledger, NOW_MS)
+    return one.state
+
+
+def test_the_tables_name_every_state():
     assert set(NEXT_LEG) == set(LegState) - {LegState.NONE}
     assert set(NEXT_FLIGHT) == set(FlightState) - {FlightState.NONE}
-    assert {state for state, after in NEXT_LEG.items() if after} == LEG_OPEN
     for table in (NEXT_LEG, NEXT_FLIGHT):
         for after in table.values():
             assert after <= set(table)
+
+
+def test_an_order_that_is_over_can_only_turn_out_to_have_filled():
+    over = {LegState.KILLED, LegState.REFUSED, LegState.NEVER_LANDED}
+    assert {after for state in over for after in NEXT_LEG[state]} == {LegState.FILLED}
+    assert NEXT_LEG[LegState.FILLED] == frozenset()
 
 
 def test_a_step_that_the_table_does_not_have_is_a_defect():
@@ -74,55 +104,115 @@ def test_every_triple_of_outcomes_in_both_orders_of_arrival(ends, fills_first):
     if fills_first:
         for leg in filled:
             ledger.apply(fill(leg))
+            assert settled(one, ledger) is FlightState.SENT  # the replies are on their way
     for leg, end in zip(one.legs, ends, strict=True):
         leg.move(end)
-    finished = settle(one, ledger)
     if filled and not fills_first:
-        assert not finished
+        assert settled(one, ledger) is FlightState.SENT
         assert awaited(one, ledger) == filled
         for leg in filled:
             ledger.apply(fill(leg))
-        finished = settle(one, ledger)
-    assert finished
+    state = settled(one, ledger)
     sums = tally(one, ledger)
     assert sums.legs_filled == len(filled)
     cost = sum(leg.price_e4 * SIZE_E6 // 10_000 for leg in filled)
     assert (sums.cost_usd_e6, sums.fee_usd_e6) == (cost, 1_000 * len(filled))
     if len(filled) == 3:
-        assert one.state is FlightState.COMPLETE
+        assert state is FlightState.COMPLETE
         assert sums.locked_profit_usd_e6 == 40_000_000 - cost - 3_000
-        assert sums.orphan_cost_usd_e6 == 0
     elif filled:
-        assert one.state is FlightState.PARTIAL
+        assert state is FlightState.NAKED
         assert one.reason in {PartialReason.KILLED, PartialReason.REFUSED}
-        assert sums.orphan_cost_usd_e6 == cost + 1_000 * len(filled)
+        one.held = True
+        assert settled(one, ledger) is FlightState.PARTIAL
+        assert tally(one, ledger).orphan_cost_usd_e6 == cost + 1_000 * len(filled)
     else:
-        assert one.state is FlightState.MISSED
-        assert sums.orphan_cost_usd_e6 == 0
+        assert state is FlightState.MISSED
+    assert one.open is (one.state is FlightState.NAKED)
+
+
+def naked() -> tuple[Flight, Ledger]:
+    """Two legs filled, one killed."""
+    one, ledger = flight(), Ledger()
+    ends = [LegState.FILLED, LegState.FILLED, LegState.KILLED]
+    for leg, end in zip(one.legs, ends, strict=True):
+        leg.move(end)
+        if end is LegState.FILLED:
+            ledger.apply(fill(leg))
+    assert settled(one, ledger) is FlightState.NAKED
+    return one, ledger
+
+
+def test_a_repair_that_buys_what_is_missing_completes_the_basket():
+    one, ledger = naked()
+    second = repair(one, [(2, Side.BUY)])
+    second.legs[0].move(LegState.FILLED)
+    ledger.apply(fill(second.legs[0]))
+    settled(second, ledger)
+    assert settled(one, ledger) is FlightState.COMPLETE
+    assert tally(one, ledger).legs_filled == 3
+
+
+def test_a_repair_that_sells_what_was_bought_unwinds_it():
+    one, ledger = naked()
+    second = repair(one, [(0, Side.SELL), (1, Side.SELL)])
+    for leg in second.legs:
+        leg.move(LegState.FILLED)
+        ledger.apply(fill(leg))
+    settled(second, ledger)
+    assert settled(one, ledger) is FlightState.UNWOUND
+    sums = tally(one, ledger)
+    assert sums.legs_filled == 0
+    assert sums.locked_profit_usd_e6 == 20_000_000 - (10_000_000 + 14_000_000) - 4_000
+
+
+def test_a_trade_that_fails_on_chain_opens_a_complete_basket_again():
+    one, ledger = flight(), Ledger()
+    for leg in one.legs:
+        leg.move(LegState.FILLED)
+        ledger.apply(fill(leg))
+    assert settled(one, ledger) is FlightState.COMPLETE
+    first = one.legs[0]
+    lost = Fill("t" + first.order_hash, first.order_hash, first.token, first.side, first.price_e4,
+                SIZE_E6, 1_000, FillStatus.FAILED)  # fmt: skip
+    ledger.apply(lost)
+    assert settled(one, ledger) is FlightState.NAKED
+    assert one.reason is PartialReason.VOIDED
+    assert awaited(one, ledger) == []
 
 
 def test_a_doubt_is_resolved_by_a_fill_that_appears():
     one, ledger = flight(), Ledger()
     for leg in one.legs:
         leg.move(LegState.DOUBT, LegReason.TIMEOUT)
-    assert not settle(one, ledger)
-    assert one.state is FlightState.RESOLVING
+    assert settled(one, ledger) is FlightState.RESOLVING
     for leg in one.legs:
         ledger.apply(fill(leg))
-    assert settle(one, ledger)
-    assert one.state is FlightState.COMPLETE
+    assert settled(one, ledger) is FlightState.COMPLETE
 
 
-def test_a_doubt_without_a_trace_ends_as_never_landed_and_makes_the_basket_partial():
+def test_an_order_that_was_given_up_and_fills_after_all_is_counted():
+    one, ledger = flight(), Ledger()
+    for leg in one.legs:
+        leg.move(LegState.DOUBT)
+        leg.move(LegState.NEVER_LANDED)
+    one.move(FlightState.RESOLVING)
+    assert settled(one, ledger) is FlightState.MISSED
+    ledger.apply(fill(one.legs[1]))
+    assert settled(one, ledger) is FlightState.NAKED
+    assert one.legs[1].state is LegState.FILLED
+
+
+def test_a_doubt_without_a_trace_ends_as_never_landed_and_leaves_the_others_alone():
     one, ledger = flight(), Ledger()
     ledger.apply(fill(one.legs[0]))
     for leg, state in zip(one.legs, [LegState.FILLED, LegState.DOUBT, LegState.DOUBT], strict=True):
         leg.move(state)
-    settle(one, ledger)
+    assert settled(one, ledger) is FlightState.RESOLVING
     for leg in one.legs[1:]:
         leg.move(LegState.NEVER_LANDED)
-    assert settle(one, ledger)
-    assert (one.state, one.reason) == (FlightState.PARTIAL, PartialReason.DOUBT)
+    assert settled(one, ledger) is FlightState.NAKED
+    assert one.reason is PartialReason.DOUBT
 
 
 def test_fills_in_pieces_count_when_they_are_all_there():
@@ -130,27 +220,7 @@ def test_fills_in_pieces_count_when_they_are_all_there():
     for leg in one.legs:
         leg.move(LegState.FILLED)
         ledger.apply(fill(leg, SIZE_E6 // 2, "a"))
-    assert not settle(one, ledger)
+    assert settled(one, ledger) is FlightState.SENT
     for leg in one.legs:
         ledger.apply(fill(leg, SIZE_E6 // 2, "b"))
-    assert settle(one, ledger)
-
-
-def test_a_flight_survives_its_executor_with_its_orders_in_doubt():
-    one, ledger = flight(FlightState.INTENT), Ledger()
-    one.legs[0].state = LegState.INTENT
-    one.legs[1].state = LegState.FILLED
-    row = FLIGHT.unpack(FLIGHT.pack(to_row(one, ledger)))
-    found = from_row(3, row)
-    assert found.restarted
-    assert found.state is FlightState.RESOLVING
-    assert [leg.state for leg in found.legs] == [
-        LegState.DOUBT, LegState.FILLED, LegState.DOUBT
-    ]  # fmt: skip
-    assert [leg.order_hash for leg in found.legs] == [leg.order_hash for leg in one.legs]
-    assert (found.signal, found.size_e6, found.reserved_usd_e6) == (77, SIZE_E6, 50_000_000)
-    ledger.apply(fill(found.legs[1]))
-    for leg in (found.legs[0], found.legs[2]):
-        leg.move(LegState.NEVER_LANDED)
-    assert settle(found, ledger)
-    assert (found.state, found.reason) == (FlightState.PARTIAL, PartialReason.RESTART)
+    assert settled(one, ledger) is FlightState.COMPLETE

@@ -1,15 +1,16 @@
 """Ledger: each fill once, failures taken back, any order of messages, the same end."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.ledger import Fill, Ledger, fills_of
+from executor.ledger import Change, Fill, Ledger, fills_of
 from executor.wire import Trade
-from shm.codes import Side
+from shm.codes import FillStatus, Side
 from shm.fees import fill_fee_usd_e6
 
 KEY = "our-key"
@@ -79,19 +80,35 @@ def test_the_recorded_user_trades_are_understood(shared):
 def test_a_repeated_status_changes_nothing_and_a_failure_takes_the_fill_back():
     ledger = Ledger(opening_usd_e6=100_000_000)
     (fill,) = ours(trade())
-    assert ledger.apply(fill)
+    assert ledger.apply(fill) is Change.COUNTED
     cash = ledger.cash_usd_e6
-    for status in ("MINED", "TRADE_STATUS_CONFIRMED", "RETRYING"):
+    assert ledger.apply(fill) is Change.NOTHING
+    for status in ("MINED", "RETRYING"):
         (again,) = ours(trade(status=status))
-        assert not ledger.apply(again)
+        assert ledger.apply(again) is Change.ADVANCED
+        assert ledger.apply(again) is Change.NOTHING
     assert ledger.cash_usd_e6 == cash
     (failed,) = ours(trade(status="FAILED"))
-    assert ledger.apply(failed)
-    assert not ledger.apply(failed)
-    assert not ledger.apply(fill)
+    assert ledger.apply(failed) is Change.VOIDED
+    assert ledger.apply(failed) is Change.NOTHING
+    assert ledger.apply(fill) is Change.NOTHING
     assert ledger.cash_usd_e6 == ledger.opening_usd_e6
     assert ledger.holdings["7"].size_e6 == 0
     assert ledger.orders["0xab"].size_e6 == 0
+    assert ledger.orders["0xab"].voided_e6 == 10_000_000
+
+
+def test_the_chains_confirmation_has_the_last_word():
+    ledger = Ledger()
+    (fill,) = ours(trade())
+    (confirmed,) = ours(trade(status="TRADE_STATUS_CONFIRMED"))
+    (failed,) = ours(trade(status="FAILED"))
+    ledger.apply(fill)
+    ledger.apply(failed)
+    assert ledger.apply(confirmed) is Change.REVIVED
+    assert ledger.apply(failed) is Change.NOTHING
+    assert ledger.cash_usd_e6 == fill.cash_usd_e6
+    assert not ledger.unconfirmed
 
 
 fills = st.builds(
@@ -103,24 +120,27 @@ fills = st.builds(
     price_e4=st.integers(1, 9_999),
     size_e6=st.integers(1, 10**5).map(lambda cents: cents * 10_000),
     fee_usd_e6=st.integers(0, 10**6),
-    failed=st.just(False),
 )
 
 
 @given(st.lists(fills, unique_by=lambda f: (f.trade, f.order)), st.randoms(), st.data())
 def test_the_end_does_not_depend_on_order_or_repetition(distinct, source, data):
-    failures = data.draw(st.lists(st.sampled_from(distinct), unique=True)) if distinct else []
-    import dataclasses
-
-    messages = [*distinct, *distinct] + [dataclasses.replace(f, failed=True) for f in failures]
+    """Each fill ends confirmed or failed, whatever was said of it before and how often."""
+    ends = {f: data.draw(st.sampled_from([FillStatus.CONFIRMED, FillStatus.FAILED]))
+            for f in distinct}  # fmt: skip
+    on_the_way = [FillStatus.MATCHED, FillStatus.MINED, FillStatus.RETRYING]
+    messages = [replace(f, status=end) for f, end in ends.items() for _ in range(2)]
+    for f in distinct:
+        messages += [replace(f, status=data.draw(st.sampled_from(on_the_way))) for _ in range(2)]
     source.shuffle(messages)
     ledger = Ledger(opening_usd_e6=10**9)
     for message in messages:
         ledger.apply(message)
-    standing = [f for f in distinct if f not in failures]
+    standing = [f for f, end in ends.items() if end is FillStatus.CONFIRMED]
     assert ledger.cash_usd_e6 == 10**9 + sum(f.cash_usd_e6 for f in standing)
     assert ledger.fee_usd_e6 == sum(f.fee_usd_e6 for f in standing)
-    assert ledger.fills == len(standing)
+    assert ledger.fills_counted == len(standing)
+    assert not ledger.unconfirmed
     for token in "78":
         held = sum(f.size_e6 * (1 if f.side is Side.BUY else -1)
                    for f in standing if f.token == token)  # fmt: skip
@@ -130,6 +150,6 @@ def test_the_end_does_not_depend_on_order_or_repetition(distinct, source, data):
 @given(st.integers(1, 9_999), st.integers(1, 10**6))
 def test_cash_is_exact_for_sizes_of_two_decimals(price_e4, size_c):
     fee = fill_fee_usd_e6(70_000, price_e4, size_c * 10**4)
-    fill = Fill("t", "0x1", "7", Side.BUY, price_e4, size_c * 10**4, fee, failed=False)
+    fill = Fill("t", "0x1", "7", Side.BUY, price_e4, size_c * 10**4, fee)
     exact = Fraction(price_e4, 10**4) * Fraction(size_c, 100) * 10**6
     assert -fill.cash_usd_e6 - fee == exact

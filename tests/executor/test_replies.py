@@ -26,9 +26,9 @@ def element(order_id="", error="", status="", **more) -> dict:
             "makingAmount": "", "takingAmount": "", "tradeIDs": [], **more}  # fmt: skip
 
 
-def states(status: int, body) -> list[LegState]:
+def states(status: int, body, hashes=HASHES) -> list[LegState]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return [outcome.state for outcome in classify(Reply(status, data), HASHES)]
+    return [outcome.state for outcome in classify(Reply(status, data), hashes)]
 
 
 def test_matched_elements_are_filled():
@@ -65,6 +65,37 @@ def test_duplicated_proves_that_the_order_landed():
 def test_a_missing_element_and_a_strangers_id_are_doubts():
     body = [element(HASHES[0], status="matched"), element("0x" + "9" * 64, status="matched")]
     assert states(200, body) == [LegState.FILLED, LegState.DOUBT, LegState.DOUBT]
+
+
+def test_a_strangers_id_is_told_since_the_venue_hashes_in_another_way():
+    stranger = "0x" + "9" * 64
+    body = [element(HASHES[0], status="matched"), element(stranger, status="matched")]
+    data = json.dumps(body).encode()
+    outcomes = classify(Reply(200, data), HASHES)
+    assert [outcome.stranger for outcome in outcomes] == ["", stranger, stranger]
+
+
+def test_nameless_elements_say_nothing_of_anyone_when_one_is_missing():
+    killed = element(error="order couldn't be fully filled. FOK orders are fully filled or killed.")
+    named = element(HASHES[1], status="matched")
+    assert states(200, [killed, named]) == [LegState.DOUBT, LegState.FILLED, LegState.DOUBT]
+
+
+def test_nameless_elements_that_did_not_all_fail_belong_to_nobody():
+    killed = element(error="no orders found to match with FAK order")
+    body = [killed, element(status="matched"), element(HASHES[0], status="matched")]
+    assert states(200, body) == [LegState.FILLED, LegState.DOUBT, LegState.DOUBT]
+
+
+def test_a_permuted_reply_moves_nothing_from_one_order_to_another():
+    killed = element(error="no orders found to match with FAK order")
+    body = [element(HASHES[2], status="matched"), killed, element(HASHES[0], status="live")]
+    assert states(200, body) == [LegState.LANDED, LegState.KILLED, LegState.FILLED]
+
+
+def test_matched_without_success_may_not_have_filled():
+    body = [element(h, status="matched", success=False) for h in HASHES]
+    assert states(200, body) == [LegState.LANDED] * 3
 
 
 def test_an_unknown_reason_is_doubt_and_not_refusal():
@@ -111,7 +142,9 @@ def test_the_documented_error_bodies_get_the_class_that_they_deserve(shared):
     for case in bodies:
         if case["endpoint"] not in {"POST /order", "POST /orders"}:
             continue
-        found = set(states(case["http"], case["body"]))
+        body = case["body"]
+        asked = HASHES[: len(body)] if isinstance(body, list) else HASHES
+        found = set(states(case["http"], body, asked))
         text = json.dumps(case["body"]).lower()
         if "duplicated" in text:
             assert found == {LegState.LANDED}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from engine.baskets import Basket, compile_baskets
-from executor.gate import Admitted, admit
+from executor.gate import Admitted
 from shm.codes import Outcome, ReportKind, Role, Side
 from shm.control import SwitchPanel
 from shm.fabric import Fabric, find_section
@@ -21,7 +21,7 @@ from shm.settings import EngineSettings, ExecutorSettings
 from tests.engine.books import book
 from tests.engine.factory import ladder
 from tests.engine.test_core import World
-from tests.executor.test_gate import situation
+from tests.executor.test_gate import admit, situation
 
 ENGINE = EngineSettings(
     min_net_edge_e8=100_000, min_profit_usd_e6=10_000, max_book_age_ms=3_600_000,

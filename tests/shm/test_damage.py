@@ -15,13 +15,13 @@ import pytest
 from engine import pricer
 from engine.core import make_core
 from engine.reference import PythonCore
-from executor import flights, gate, recovery
+from executor import gate
 from shm import backend, segment
 from shm.codes import Role
 from shm.control import publish_settings, read_settings
 from shm.errors import EXIT_CODES_FINAL, FencedError, LayoutMismatch, SegmentDamaged
 from shm.fabric import Fabric, find_section
-from shm.layout import FLIGHT, RECORDS, SIGNAL, UPDATE
+from shm.layout import RECORDS, SIGNAL, UPDATE
 from shm.markets import MarketsReader
 from shm.segment import attach, create
 from shm.segments import SCHEMA_OFFSET, SEGMENTS, Kind, segment_name
@@ -30,7 +30,6 @@ from shm.system import create_all
 from tests.conftest import require_or_skip
 from tests.shm import victims
 from tests.shm.damage import ENGINE, Bench, orders, row_bytes, section_bytes
-from tests.shm.test_hazards import flight
 from tests.shm.victims import bury
 
 TIMES = int(os.environ.get("POLYTRIO_FLIPS", "1"))
@@ -298,47 +297,6 @@ def test_m6_markets_and_settings_are_the_published_ones_or_refused(instance):
     found = outcomes(bench, "control.settings", 3_000 * TIMES, lambda: read_settings(desk))
     assert found == {"right", "refused"} | (found & {"nothing"})
     say(bench)
-
-
-def test_m6_a_damaged_flight_is_refused_or_possible(instance):
-    bench = Bench(instance, PythonCore)
-    table = bench.fabric.write_table("flights", FLIGHT)
-    table.write(0, flight(7))
-    reader = bench.fabric.read_table("flights", FLIGHT)
-    kinds = set()
-    for _ in itertools.islice(bench.flipping(*row_bytes("flights", 0)), 4_000 * TIMES):
-        try:
-            found = recovery.open_flights(Rows(reader))
-        except SegmentDamaged:
-            kinds.add("refused")
-            continue
-        kinds.add(len(found))
-        for one in found:
-            assert one.size_e6 > 0
-            assert one.reserved_usd_e6 >= 0
-            assert 0 < len(one.legs) <= 12
-            assert all(0 < leg.price_e4 < 10_000 for leg in one.legs)
-    assert kinds == {"refused", 0, 1}
-    say(bench)
-
-
-class Rows:
-    """The first row of a table, as a table."""
-
-    def __init__(self, table) -> None:
-        self.count = 1
-        self.read = table.read
-
-
-def test_m6_a_flight_that_no_executor_writes_is_refused():
-    for wrong in (
-        {"leg_count": 0}, {"leg_count": 13}, {"kind": 99}, {"size_e6": -1}, {"state": 77},
-        {"reserved_usd_e6": -1}, {"leg_state": (250,) * 12}, {"leg_outcome": (3,) * 12},
-        {"leg_price_e4": (10_000,) * 12}, {"leg_side": (9,) * 12}, {"leg_reason": (99,) * 12},
-    ):  # fmt: skip
-        with pytest.raises(SegmentDamaged, match="row 0 of the flights table"):
-            flights.from_row(0, flight(7)._replace(**wrong))
-    assert flights.from_row(0, flight(7)).signal == 7
 
 
 def test_m6_every_section_can_be_read_with_any_bit_flipped(instance):

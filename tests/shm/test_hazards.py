@@ -10,25 +10,29 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from executor import recovery
-from executor.gate import Admitted, admit
-from shm import segment
+from executor.chronicle import Chronicle
+from executor.gate import Admitted
+from executor.journal import Journal
+from shm import records, segment
 from shm.backend import LatchReader, RingConsumer, RingProducer
-from shm.codes import BasketKind, FlightState, LegState, Outcome, Refusal, ReportKind, Role, Side
+from shm.codes import BasketKind, Purpose, Refusal, ReportKind, Role
 from shm.control import SwitchPanel
 from shm.errors import EXIT_CODES_FINAL, LayoutMismatch, SegmentMissing, SegmentOrphaned
 from shm.fabric import Fabric, find_section
 from shm.inspector import find, ring_state
-from shm.layout import BOOK, FLIGHT, REPORT, SIGNAL, UPDATE
+from shm.layout import BOOK, REPORT, SIGNAL, UPDATE
+from shm.limits import JournalSettings
+from shm.records import Kind
 from shm.segment import attach, create, list_files
 from shm.segments import RING_READ_OFFSET, SEGMENTS, segment_name
 from shm.settings import Settings
 from shm.system import create_all
-from tests.executor.test_gate import NOW_NS, SETTINGS, column, situation
+from tests.executor.test_gate import NOW_NS, SETTINGS, admit, situation
 from tests.executor.test_gate import signal as gate_signal
 from tests.shm import victims
 from tests.shm.victims import ROW, bury, message, ready, ring_shape
@@ -248,19 +252,21 @@ def test_m7_signals_are_refused_while_there_is_no_room_and_too_old_when_they_are
 # --- M8: a consumer that starts again at an old message -------------------------------------------
 
 
-def test_m8_a_signal_that_is_read_twice_is_ordered_once(segments):
+def test_m8_a_signal_that_is_read_twice_is_ordered_once(segments, tmp_path):
     engine = Fabric(segments, Role.ENGINE).produce("signals", SIGNAL)
     fabric = Fabric(segments, Role.EXECUTOR)
     engine.try_push(gate_signal(signal=10))
     first = fabric.consume("signals", SIGNAL).pop()
     assert isinstance(admit(first, situation(last_signal=0), SETTINGS), Admitted)
-    fabric.write_table("flights", FLIGHT).write(3, flight(first.signal))
+    with journal(tmp_path) as chronicle:
+        chronicle.say(Kind.BASKET, basket(first.signal), chronicle.next_flight)
     placed = find_section("signals")[1]
     at = placed.offset + RING_READ_OFFSET
     fabric.segment("signals", writable=True).view[at : at + 8] = bytes(8)  # never released
     successor = Fabric(segments, Role.EXECUTOR)
     again = successor.consume("signals", SIGNAL)
-    known = recovery.last_signal(successor.read_table("flights", FLIGHT))
+    with journal(tmp_path) as chronicle:
+        known = chronicle.state.last_signal
     repeated = again.pop()
     assert repeated == first
     assert admit(repeated, situation(last_signal=known), SETTINGS) is Refusal.DUPLICATE
@@ -268,13 +274,21 @@ def test_m8_a_signal_that_is_read_twice_is_ordered_once(segments):
     assert isinstance(admit(again.pop(), situation(last_signal=known), SETTINGS), Admitted)
 
 
-def flight(number: int):
-    return FLIGHT.blank()._replace(
-        signal=number, kind=BasketKind.LADDER_BUY, state=FlightState.SENT, leg_count=2,
-        size_e6=5_000_000, leg_outcome=column([Outcome.YES, Outcome.NO]),
-        leg_side=column([Side.BUY] * 2), leg_state=column([LegState.SENT] * 2),
-        leg_price_e4=column([4_000, 5_000]),
-    )  # fmt: skip
+@contextmanager
+def journal(folder) -> Iterator[Chronicle]:
+    """What an executor remembers, for as long as it lives."""
+    settings = JournalSettings(segment_records=1_024)
+    opened = Journal.open(folder / "journal", bytes(20), settings, threaded=False)
+    chronicle = Chronicle(opened, lambda _turn: None)
+    try:
+        yield chronicle
+    finally:
+        chronicle.close()
+
+
+def basket(number: int) -> records.Basket:
+    return records.Basket(number, 5, 0, 20_000, 5_000_000, 9_000_000, 10**6, 1, 7,
+                          BasketKind.TRIANGLE_BUY, Purpose.BASKET, 0)  # fmt: skip
 
 
 def test_m8_a_report_that_is_read_twice_changes_nothing(segments):

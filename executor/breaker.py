@@ -1,0 +1,186 @@
+"""What asks for less freedom: every reason as a demand, from what is known now. Pure, in integers.
+
+The mode follows the deepest demand (executor/modes.py). A pause ends when nothing asks for it any
+more; a halt is the operator's. Limits and their defaults: shm/limits.py.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from executor.exposure import DAY_MS, Exposure
+from executor.modes import Demand
+from executor.risk import BPS, loss_limit_usd_e6
+from executor.state import State
+from shm.codes import Cause, LegReason, Mode
+from shm.limits import RiskSettings
+
+REFUSALS_AT_LEAST = 10
+"""Orders before a share of refusals says anything."""
+
+
+@dataclass(slots=True)
+class Signs:
+    """What is known beside the journal."""
+
+    now_ms: int = 0
+    killed: bool = False
+    worth_usd_e6: int = 0
+    orders_intended: int = 0
+    """By this process,"""
+    orders_on_wire: int = 0
+    """and what its sockets were given."""
+    clock_offset_ms: int = 0
+    journal_trouble: str = ""
+    restarted_ms: int = 0
+    """When the venue was last seen to restart,"""
+    throttled_until_ms: int = 0
+    """until when it wants a pause,"""
+    unauthorized: str = ""
+    banned: str = ""
+    identity: str = ""
+    """and an order id in a reply that nobody here knows."""
+    short_of_cash: str = ""
+    """The venue refused an order for want of cash or allowance."""
+    difference: str = ""
+    """What a comparison could not explain."""
+    strangers_known: int = 0
+    """Orders of others with this wallet that were there when the ledger was found true."""
+
+
+def demands(state: State, exposure: Exposure, signs: Signs, limits: RiskSettings) -> list[Demand]:
+    """Everything that asks for less freedom now."""
+    return [demand for check in _CHECKS for demand in check(state, exposure, signs, limits)]
+
+
+def still_asked(now: Mode, asked: Sequence[Demand]) -> bool:
+    """Whether anything still asks for a mode, or for a deeper one."""
+    return any(demand.mode >= now for demand in asked)
+
+
+Check = Callable[[State, Exposure, Signs, RiskSettings], Iterator[Demand]]
+
+
+def _losses(
+    state: State, _exposure: Exposure, signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    """Of the UTC day and of any 24 hours; half of the limit leaves only what reduces."""
+    limit = loss_limit_usd_e6(max(state.day_open_usd_e6, signs.worth_usd_e6), limits)
+    opens = [mark.worth_usd_e6 for mark in state.marks if mark.at_ms > signs.now_ms - DAY_MS]
+    since = max([state.day_open_usd_e6, *opens] if state.day else opens, default=None)
+    if since is not None and limit:
+        loss = since - signs.worth_usd_e6
+        text = f"${loss / 1e6:.2f} lost of ${limit / 1e6:.2f} that a day may cost"
+        if loss >= limit:
+            yield Demand(Mode.HALTED, Cause.DAY_LOSS, text)
+        elif 2 * loss >= limit:
+            yield Demand(Mode.REDUCE_ONLY, Cause.DAY_LOSS, text)
+    fall = state.peak_usd_e6 - signs.worth_usd_e6
+    if state.peak_usd_e6 and fall * BPS >= state.peak_usd_e6 * limits.max_drawdown_bps:
+        text = f"${fall / 1e6:.2f} below the highest worth so far"
+        yield Demand(Mode.HALTED, Cause.DRAWDOWN, text)
+
+
+def _refusals(
+    state: State, _exposure: Exposure, _signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    """In a row, or too many of the last fifty."""
+    last = list(state.outcomes)
+    refused = last.count(False)
+    row = last[-limits.max_refusals :]
+    if len(row) == limits.max_refusals and not any(row):
+        text = f"the venue refused {len(row)} orders in a row"
+        yield Demand(Mode.HALTED, Cause.REFUSALS, text)
+    elif len(last) >= REFUSALS_AT_LEAST and refused * BPS > len(last) * limits.max_refusal_bps:
+        text = f"the venue refused {refused} of the last {len(last)} orders"
+        yield Demand(Mode.HALTED, Cause.REFUSALS, text)
+
+
+def _settlement(
+    state: State, _exposure: Exposure, signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    failures = state.failures(signs.now_ms)
+    if failures >= limits.max_settlement_failures:
+        text = f"{failures} trades of the last hour failed on chain"
+        yield Demand(Mode.HALTED, Cause.SETTLEMENT, text)
+    waits_ms = state.unsettled_ms(signs.now_ms)
+    if waits_ms > limits.max_unsettled_s * 1_000:
+        text = f"a trade is not on chain after {waits_ms // 1_000} s"
+        yield Demand(Mode.REDUCE_ONLY, Cause.SETTLEMENT, text)
+
+
+def _doubts(
+    _state: State, exposure: Exposure, _signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    doubts = sum(exposure.doubts.values())
+    if doubts > limits.max_doubt:
+        text = f"the fate of orders of {doubts} baskets is unknown"
+        yield Demand(Mode.HALTED, Cause.DOUBT, text)
+
+
+def _socket(
+    _state: State, _exposure: Exposure, signs: Signs, _limits: RiskSettings
+) -> Iterator[Demand]:
+    if signs.orders_on_wire > signs.orders_intended:
+        text = f"{signs.orders_on_wire} orders left, {signs.orders_intended} were intended"
+        yield Demand(Mode.HALTED, Cause.RUNAWAY, text)
+
+
+def _clock(
+    _state: State, _exposure: Exposure, signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    if abs(signs.clock_offset_ms) > limits.clock_halt_ms:
+        text = f"our clock is {signs.clock_offset_ms} ms off the venue's: set it"
+        yield Demand(Mode.HALTED, Cause.CLOCK, text)
+
+
+def _venue(
+    _state: State, _exposure: Exposure, signs: Signs, limits: RiskSettings
+) -> Iterator[Demand]:
+    if signs.now_ms < signs.throttled_until_ms:
+        yield Demand(Mode.THROTTLED, Cause.VENUE_THROTTLED, "the venue wants a pause")
+    since_ms = signs.now_ms - signs.restarted_ms
+    if signs.restarted_ms and since_ms < limits.fence_restart_s * 1_000:
+        yield Demand(Mode.VENUE_RESTART, Cause.VENUE_RESTARTING, "the venue restarts")
+    if signs.unauthorized:
+        yield Demand(Mode.HALTED, Cause.UNAUTHORIZED, signs.unauthorized)
+    if signs.banned:
+        yield Demand(Mode.HALTED, Cause.BANNED, signs.banned)
+    if signs.identity:
+        text = f"the venue calls an order {signs.identity[:20]}…, which is none of ours"
+        yield Demand(Mode.HALTED, Cause.IDENTITY, text)
+    if signs.short_of_cash:
+        yield Demand(Mode.REDUCE_ONLY, Cause.BALANCE, signs.short_of_cash)
+
+
+def _own(
+    state: State, _exposure: Exposure, signs: Signs, _limits: RiskSettings
+) -> Iterator[Demand]:
+    if signs.killed:
+        yield Demand(Mode.HALTED, Cause.KILL, "everything was stopped")
+    if signs.journal_trouble:
+        yield Demand(Mode.HALTED, Cause.JOURNAL, signs.journal_trouble)
+    if signs.difference:
+        yield Demand(Mode.HALTED, Cause.DIFFERENCE, signs.difference)
+    if len(state.strangers) > signs.strangers_known:
+        text = "an order of this wallet filled that is not ours"
+        yield Demand(Mode.HALTED, Cause.STRANGER, text)
+
+
+_CHECKS: tuple[Check, ...] = (
+    _own, _losses, _refusals, _settlement, _doubts, _socket, _clock, _venue,
+)  # fmt: skip
+
+
+def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -> None:
+    """Remember what a refusal of the venue means for all that follow."""
+    match reason:
+        case LegReason.RESTARTING | LegReason.POST_ONLY_MODE:
+            signs.restarted_ms = signs.now_ms
+        case LegReason.THROTTLED:
+            signs.throttled_until_ms = signs.now_ms + max(1, retry_after_s) * 1_000
+        case LegReason.UNAUTHORIZED:
+            signs.unauthorized = text or "the venue does not accept our credentials"
+        case LegReason.BANNED:
+            signs.banned = text or "the venue does not let this account trade"
+        case LegReason.BALANCE:
+            signs.short_of_cash = text or "the venue says that cash is missing"

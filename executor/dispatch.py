@@ -1,0 +1,110 @@
+"""One batch of orders, from its signed bytes to the last word about each: written, sent, answered.
+
+The order of things is what makes a crash survivable: the journal has every signed byte before the
+socket has any, and nothing is ever sent twice.
+"""
+
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+
+from executor.breaker import Signs, note_reply
+from executor.chronicle import Chronicle
+from executor.flights import Flight
+from executor.http import HttpConnection, NoReply, Reply
+from executor.launching import Ready
+from executor.replies import LegOutcome, classify
+from executor.snapshot import draft
+from shm import records
+from shm.backend import HistogramWriter
+from shm.codes import LegReason, LegState
+from shm.fabric import Counters
+from shm.layout import ExecutorStats
+from shm.payloads import clip
+from shm.records import Kind
+
+DIGEST_BYTES = 16
+TEXT_BYTES = 96
+_COUNTER_OF = {
+    LegState.FILLED: "orders_accepted",
+    LegState.LANDED: "orders_accepted",
+    LegState.KILLED: "orders_killed",
+    LegState.REFUSED: "orders_refused",
+    LegState.DOUBT: "orders_doubt",
+}
+_ORDER_MARK = b'"signatureType":'
+"""Once in each order's JSON."""
+
+
+class Dispatcher:
+    """See the module."""
+
+    def __init__(
+        self,
+        chronicle: Chronicle,
+        counters: Counters[ExecutorStats],
+        signs: Signs,
+        say: Callable[[str], None],
+    ) -> None:
+        self._chronicle = chronicle
+        self._counters = counters
+        self._signs = signs
+        self._say = say
+
+    def send(self, ready: Ready, connection: HttpConnection) -> Flight | None:
+        """Write, then send; None: nothing could be written, and nothing was sent."""
+        chronicle = self._chronicle
+        number = chronicle.next_flight
+        if not chronicle.write_orders(ready.basket, ready.intents):
+            return None
+        sent_ns = connection.begin(ready.request)
+        assert sent_ns is not None, "the connection was idle"
+        chronicle.fold_orders()
+        flight = chronicle.state.flights[number]
+        flight.sent_ns = sent_ns
+        request = bytes(ready.request)
+        digest = blake2b(request, digest_size=DIGEST_BYTES).digest()
+        row = records.Sent(time.time_ns() // 1_000_000, 1, len(request), digest)
+        chronicle.tell([draft(Kind.SENT, row, number)])
+        self._signs.orders_intended += len(ready.intents)
+        self._signs.orders_on_wire += request.count(_ORDER_MARK)
+        self._counters.add("posts")
+        self._counters.add("orders_sent", len(ready.intents))
+        return flight
+
+    async def answer(
+        self,
+        flight: Flight,
+        connection: HttpConnection,
+        timeout_s: float,
+        latency: HistogramWriter | None = None,
+    ) -> None:
+        """Wait for the venue's answer, and write down what it says of each order."""
+        answer = await connection.finish(timeout_s)
+        if latency is not None:
+            latency.add(time.monotonic_ns() - flight.sent_ns)
+        outcomes = classify(answer, [leg.order_hash for leg in flight.legs])
+        at_ms = self._signs.now_ms = time.time_ns() // 1_000_000
+        status, body = (answer.status, answer.body) if isinstance(answer, Reply) else (0, b"")
+        digest = blake2b(body, digest_size=DIGEST_BYTES).digest()
+        drafts = []
+        for place, (leg, outcome) in enumerate(zip(flight.legs, outcomes, strict=True)):
+            self._counters.add(_COUNTER_OF[outcome.state])
+            row = records.Reply(
+                at_ms, status, outcome.state, outcome.reason,
+                bytes.fromhex(leg.order_hash[2:]), digest, clip(outcome.text, TEXT_BYTES),
+            )  # fmt: skip
+            drafts.append(draft(Kind.REPLY, row, flight.id, place))
+        self._chronicle.tell(drafts)
+        self._note(outcomes, answer)
+
+    def _note(self, outcomes: list[LegOutcome], answer: Reply | NoReply) -> None:
+        """What the answer means for all that follow; and say it, unless it is daily bread."""
+        retry_after_s = answer.retry_after_s if isinstance(answer, Reply) else 0
+        for outcome in outcomes:
+            note_reply(self._signs, outcome.reason, outcome.text, retry_after_s)
+            self._signs.identity = self._signs.identity or outcome.stranger
+        texts = {o.text for o in outcomes if o.text and o.reason is not LegReason.KILLED}
+        if texts:
+            self._counters.add("post_errors")
+            self._say(f"the venue says: {'; '.join(sorted(texts))}")

@@ -1,0 +1,123 @@
+"""What could be lost, and where: from flights, fills and holdings, each at its worst. Pure.
+
+Until the chain has confirmed every fill of a basket, any of its legs may still turn out not to be
+there: all that it cost is at risk, and all that may still be spent on it. Legs that are kept alone
+risk what they cost less what they pay in the worst case. A basket that is complete and confirmed
+risks nothing: it pays more than it cost, whatever happens.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from executor.flights import FLIGHT_OPEN, Flight, positions_e6, unconfirmed
+from executor.ledger import Ledger
+from shm.codes import FlightState, LegState, Outcome
+from shm.layout import Market
+from shm.payoff import worst_usd_e6
+
+DAY_MS = 86_400_000
+Token = tuple[Market, Outcome]
+
+
+def day_of(market: Market) -> tuple[bytes, int]:
+    """Coin and expiry day: ladders with the same one fall together."""
+    return market.coin, market.expiry_ms // DAY_MS
+
+
+@dataclass(slots=True)
+class Exposure:
+    """Micro-dollars that could be lost."""
+
+    total_usd_e6: int = 0
+    naked_usd_e6: int = 0
+    """The part of it that is legs without their basket."""
+    by_market: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """By the market's key."""
+    by_group: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    by_day: dict[tuple[bytes, int], int] = field(default_factory=lambda: defaultdict(int))
+    doubts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """By group: flights with an order whose fate is unknown."""
+
+    def add(self, market: Market, usd_e6: int) -> None:
+        """Count what is at risk on one market."""
+        self.total_usd_e6 += usd_e6
+        self.by_market[market.key] += usd_e6
+        self.by_group[market.group] += usd_e6
+        self.by_day[day_of(market)] += usd_e6
+
+
+def exposure_of(
+    flights: Iterable[Flight], ledger: Ledger, tokens: Mapping[str, Token], strangers: set[str]
+) -> Exposure:
+    """Add up all flights, and the fills of orders that are not ours (`strangers`: order hashes).
+
+    `tokens` says which market and outcome a token is; what is not in it cannot be placed, and was
+    never bought by us.
+    """
+    exposure = Exposure()
+    for flight in flights:
+        if flight.parent == 0:
+            _add_flight(exposure, flight, ledger, tokens)
+    for order_hash in strangers:
+        seen = ledger.of_order(order_hash)
+        for fill in ledger.fills.values():
+            if fill.order == order_hash and fill.counts and fill.token in tokens:
+                exposure.add(tokens[fill.token][0], max(0, seen.cost_usd_e6 + seen.fee_usd_e6))
+                break
+    return exposure
+
+
+def _add_flight(
+    exposure: Exposure, flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]
+) -> None:
+    orders = [order for order in flight.all_orders if order.token in tokens]
+    if any(order.state is LegState.DOUBT for order in orders):
+        exposure.doubts[flight.group] += 1
+    at_risk = 0
+    if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):
+        for order in orders:
+            seen = ledger.of_order(order.order_hash)
+            spent = max(0, seen.cost_usd_e6 + seen.fee_usd_e6)
+            ahead = flight_share(flight, order.size_e6, order.price_e4) if order.open else 0
+            exposure.add(tokens[order.token][0], max(spent, ahead))
+            at_risk += max(spent, ahead)
+    elif flight.state is FlightState.PARTIAL:
+        at_risk = _kept(flight, ledger, tokens)
+        held = positions_e6(flight, ledger)
+        kept = [leg for leg, size_e6 in zip(flight.legs, held, strict=True) if size_e6 > 0]
+        for leg in kept:
+            if leg.token in tokens:
+                exposure.add(tokens[leg.token][0], -(-at_risk // len(kept)))
+    if flight.state in {FlightState.NAKED, FlightState.PARTIAL}:
+        exposure.naked_usd_e6 += at_risk
+
+
+def flight_share(flight: Flight, size_e6: int, price_e4: int) -> int:
+    """What one open order of a flight may still cost: its part of what is reserved."""
+    total = sum(leg.size_e6 * leg.price_e4 for leg in flight.legs) or 1
+    return -(-flight.reserved_usd_e6 * size_e6 * price_e4 // total)
+
+
+def _kept(flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]) -> int:
+    """What legs that stay alone cost, less what they pay at least."""
+    fills = [ledger.of_order(order.order_hash) for order in flight.all_orders]
+    spent = sum(fill.cost_usd_e6 + fill.fee_usd_e6 for fill in fills)
+    held = positions_e6(flight, ledger)
+    known = [
+        (*tokens[leg.token], size_e6)
+        for leg, size_e6 in zip(flight.legs, held, strict=True)
+        if leg.token in tokens and size_e6 > 0
+    ]
+    return max(0, spent - (worst_usd_e6(known) if known else 0))
+
+
+def worth_usd_e6(ledger: Ledger, tokens: Mapping[str, Token]) -> int:
+    """Cash, and what everything held pays at least, each ladder at its own worst price."""
+    ladders: dict[tuple[int, int], list[tuple[Market, Outcome, int]]] = defaultdict(list)
+    for token, holding in ledger.holdings.items():
+        if holding.size_e6 > 0 and token in tokens:
+            market, outcome = tokens[token]
+            rule = (market.group, market.fingerprint)
+            ladders[rule].append((market, outcome, holding.size_e6))
+    return ledger.cash_usd_e6 + sum(map(worst_usd_e6, ladders.values()))

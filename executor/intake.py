@@ -1,0 +1,109 @@
+"""Trades in, from the user channel and from REST: each of our fills is told once a status.
+
+Until the ledger is open they wait here, in order: what happens while it is being found must not get
+lost, and not be counted twice.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from executor.chronicle import Chronicle
+from executor.ledger import Change, Fill, fills_of
+from executor.snapshot import draft, fill_row, hash_bytes, word
+from executor.wire import Trade
+from shm import records
+from shm.fabric import Counters
+from shm.journal_record import Draft
+from shm.layout import ExecutorStats
+from shm.records import Kind
+from shm.units import UnitError
+
+FILLS_AT_ONCE = 100
+HASH = re.compile(r"0x[0-9a-f]{64}")
+TOKEN = re.compile(r"[0-9]{1,78}")
+TOKEN_END = 1 << 256
+
+
+class Intake:
+    """See the module."""
+
+    def __init__(
+        self, chronicle: Chronicle, counters: Counters[ExecutorStats], api_key: str
+    ) -> None:
+        self._chronicle = chronicle
+        self._counters = counters
+        self._api_key = api_key
+        self._early: list[Trade] = []
+        self._open = False
+
+    def open(self) -> None:
+        """From now on fills count as they come; first those that came too early."""
+        self._open = True
+        early, self._early = self._early, []
+        self.take(early)
+
+    def take_one(self, trade: Trade) -> None:
+        """Take a trade of the user channel."""
+        self.take([trade])
+
+    def take(self, trades: Sequence[Trade]) -> None:
+        """Tell what is new in some trades."""
+        if not self._open:
+            self._early += trades
+            return
+        fills = [fill for trade in trades for fill in self.fills(trade)]
+        for first in range(0, len(fills), FILLS_AT_ONCE):
+            self._tell(fills[first : first + FILLS_AT_ONCE])
+
+    def fills(self, trade: Trade) -> list[Fill]:
+        """Our fills in a trade; none where it cannot be read, which is counted."""
+        try:
+            fills = list(fills_of(trade, self._api_key, self._fee_rate_e6))
+        except (UnitError, KeyError):
+            self._counters.add("post_errors")
+            return []
+        readable = [fill for fill in fills if _has_names(fill)]
+        self._counters.add("post_errors", len(fills) - len(readable))
+        return readable
+
+    def _fee_rate_e6(self, token: str) -> int:
+        known = self._chronicle.state.tokens.get(token)
+        return known[0].fee_rate_e6 if known else 0
+
+    def _tell(self, fills: Sequence[Fill]) -> None:
+        state = self._chronicle.state
+        at_ms = time.time_ns() // 1_000_000
+        drafts: list[Draft] = []
+        told: set[tuple[str, str]] = set()
+        for fill in fills:
+            change = state.ledger.change_of(fill)
+            if change is Change.NOTHING or (fill.trade, fill.order) in told:
+                self._counters.add("fills_duplicate")
+                continue
+            told.add((fill.trade, fill.order))
+            if change is Change.COUNTED:
+                self._counters.add("fills_seen")
+            elif change is Change.VOIDED:
+                self._counters.add("trades_failed")
+            flight = state.flight_of(fill.order)
+            if flight is None and fill.order not in state.strangers:
+                drafts.append(_stranger(fill))
+            number = flight.id if flight else 0
+            drafts.append(draft(Kind.FILL, fill_row(replace(fill, at_ms=at_ms)), number))
+        if drafts:
+            self._chronicle.tell(drafts)
+
+
+def _has_names(fill: Fill) -> bool:
+    """Whether order and token are what they have to be: a hash, and a number of 256 bits."""
+    token = TOKEN.fullmatch(fill.token)
+    return bool(HASH.fullmatch(fill.order) and token and int(fill.token) < TOKEN_END)
+
+
+def _stranger(fill: Fill) -> Draft:
+    row = records.Stranger(
+        fill.size_e6, fill.price_e4, fill.side, hash_bytes(fill.order), word(fill.token)
+    )
+    return draft(Kind.STRANGER, row)

@@ -1,0 +1,160 @@
+"""Finds out what the replies and the user channel did not say: reads, judges, tells.
+
+Reads the venue's trades after each reconnect of the user channel, when a fill is late, and when the
+chain's word about a trade is; looks for each order in doubt by its hash, among the open orders and
+among the trades (executor/resolver.py judges). Never sends an order again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from executor.chronicle import Chronicle
+from executor.flights import LEG_UNDECIDED, Flight, LegOrder, awaited
+from executor.resolver import Seen, proof
+from executor.snapshot import draft
+from executor.venue import Unavailable, Venue
+from executor.wire import OpenOrder, Trade
+from shm import records
+from shm.records import Kind
+from shm.settings import ExecutorSettings
+
+TRADES_MARGIN_MS = 60_000
+"""REST is asked for trades since this long before what is looked for."""
+CONFIRM_EVERY_MS = 5_000
+"""How often the chain's word is asked for, when the user channel does not bring it."""
+HASHES_AT_ONCE = 12
+TakeTrades = Callable[[Sequence[Trade]], None]
+
+
+class Prover:
+    """See the module. `look` is called every turn; one reading at a time."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        chronicle: Chronicle,
+        take: TakeTrades,
+        say: Callable[[str], None],
+    ) -> None:
+        self._venue = venue
+        self._chronicle = chronicle
+        self._take = take
+        self._say = say
+        self._reading: asyncio.Future[bool] | None = None
+        self._read_ms = 0
+        self._nothing: dict[str, Seen] = {}
+        """By order hash: the first reading after the window that found nothing."""
+        self.missed = True
+        """The user channel was away: it may have missed something."""
+
+    def look(self, settings: ExecutorSettings) -> "asyncio.Future[bool] | None":
+        """Begin a reading if one is due; its task, if it has just begun."""
+        if self._reading is not None and not self._reading.done():
+            return None
+        now_ms = time.time_ns() // 1_000_000
+        if not self._due(now_ms, settings):
+            return None
+        self.missed = False
+        self._reading = asyncio.ensure_future(self.read(settings))
+        return self._reading
+
+    def _due(self, now_ms: int, settings: ExecutorSettings) -> bool:
+        if self.missed:
+            return True
+        since_ms = now_ms - self._read_ms
+        if self._late(now_ms, settings):
+            return since_ms >= settings.fill_wait_ms
+        waiting = self._chronicle.state.unsettled_ms(now_ms) > CONFIRM_EVERY_MS
+        return waiting and since_ms >= CONFIRM_EVERY_MS
+
+    def _late(self, now_ms: int, settings: ExecutorSettings) -> list[Flight]:
+        """Flights that still wait for proof although it should be there."""
+        state = self._chronicle.state
+        before_ms = now_ms - settings.fill_wait_ms
+        return [
+            flight
+            for flight in state.open_flights
+            if (flight.sent_ms or flight.created_ms) < before_ms
+            and (undecided(flight) or awaited(flight, state.ledger))
+        ]
+
+    async def read(self, settings: ExecutorSettings) -> bool:
+        """One reading; whether the venue answered."""
+        began_ms = time.time_ns() // 1_000_000
+        late = self._late(began_ms, settings)
+        trades = await self._venue.trades(self._since_s(began_ms))
+        self._read_ms = time.time_ns() // 1_000_000
+        if isinstance(trades, Unavailable):
+            self._say(f"trades: {trades.reason}")
+            return False
+        self._take(trades)
+        doubtful = [leg for flight in late for leg in undecided(flight)]
+        if not doubtful:
+            self._nothing.clear()
+            return True
+        return await self._judge(late, trades, settings)
+
+    def _since_s(self, now_ms: int) -> int:
+        state = self._chronicle.state
+        times = [flight.created_ms for flight in state.open_flights]
+        times += [fill.at_ms for fill in state.ledger.unconfirmed.values()]
+        return max(0, min(times, default=now_ms) - TRADES_MARGIN_MS) // 1_000
+
+    async def _judge(
+        self, late: Sequence[Flight], trades: Sequence[Trade], settings: ExecutorSettings
+    ) -> bool:
+        resting = await self._venue.open_orders()
+        if isinstance(resting, Unavailable):
+            self._say(f"open orders: {resting.reason}")
+            return False
+        named = {trade.taker_order_id.lower() for trade in trades}
+        named |= {maker.order_id.lower() for trade in trades for maker in trade.maker_orders}
+        places = [
+            (flight, place) for flight in late for place, leg in enumerate(flight.legs)
+            if leg.state in LEG_UNDECIDED
+        ]  # fmt: skip
+        for flight, place in places[:HASHES_AT_ONCE]:
+            leg = flight.legs[place]
+            order = await self._venue.order(leg.order_hash)
+            if isinstance(order, Unavailable):
+                self._say(f"order {leg.order_hash[:10]}…: {order.reason}")
+                return False
+            if leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
+                seen = _seen(leg, order, resting, named)
+                self._tell(flight, place, seen, settings.doubt_settle_ms)
+        if resting:  # baskets and repairs fill at once or not at all: whatever rests should not
+            await self._venue.cancel_all()
+        return True
+
+    def _tell(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
+        leg = flight.legs[place]
+        sent_ms = flight.sent_ms or flight.created_ms
+        proven = proof(
+            leg, seen, self._nothing.get(leg.order_hash), sent_ms=sent_ms, window_ms=window_ms
+        )
+        if seen.nothing and seen.at_ms >= sent_ms + window_ms:
+            self._nothing.setdefault(leg.order_hash, seen)
+        elif not seen.nothing:
+            self._nothing.pop(leg.order_hash, None)
+        if proven is None:
+            return
+        self._nothing.pop(leg.order_hash, None)
+        row = records.Verdict(seen.at_ms, proven.evidence, proven.state, proven.reason)
+        self._chronicle.tell([draft(Kind.VERDICT, row, flight.id, place)])
+
+
+def undecided(flight: Flight) -> list[LegOrder]:
+    """Orders of a flight whose fate is unknown."""
+    return [leg for leg in flight.legs if leg.state in LEG_UNDECIDED]
+
+
+def _seen(
+    leg: LegOrder, order: OpenOrder | None, resting: Sequence[OpenOrder], named: set[str]
+) -> Seen:
+    return Seen(
+        at_ms=time.time_ns() // 1_000_000,
+        order=order,
+        rests=any(one.id.lower() == leg.order_hash for one in resting),
+        traded=leg.order_hash in named,
+    )

@@ -1,0 +1,206 @@
+"""Comes to a true ledger at start, and keeps comparing it with the venue's while it runs.
+
+A comparison counts only if nothing of ours moved while it was read. A difference counts only if it
+is there twice while nothing is on its way and the chain has confirmed everything: what is on its
+way explains itself soon.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from executor.chronicle import Chronicle
+from executor.comparing import Comparison, Theirs, Tolerance, compare
+from executor.snapshot import draft, word
+from executor.venue import Unavailable, Venue
+from shm import records
+from shm.limits import RiskSettings
+from shm.records import Kind
+
+RETRY_S = 0.5
+COMPARE_EVERY_S = 5.0
+POSITIONS_EVERY_S = 60.0
+CLOCK_EVERY_S = 10.0
+AGAIN_S = 2.0
+"""Between the two readings that have to show the same difference."""
+READS_MAX = 40
+_log = logging.getLogger("executor.reconciling")
+AnswerT = TypeVar("AnswerT")
+
+
+async def insist(
+    what: str, ask: Callable[[], Awaitable[AnswerT | Unavailable]], stopping: Callable[[], bool]
+) -> AnswerT | None:
+    """Ask until there is an answer; each new trouble is said once. None: told to stop."""
+    said = ""
+    while not stopping():
+        answer = await ask()
+        if not isinstance(answer, Unavailable):
+            return answer
+        if answer.reason != said:
+            said = answer.reason
+            _log.warning("%s: %s; asking again every %.1f s", what, said, RETRY_S)
+        await asyncio.sleep(RETRY_S)
+    return None
+
+
+class Reconciler:
+    """See the module."""
+
+    def __init__(self, venue: Venue, chronicle: Chronicle) -> None:
+        self._venue = venue
+        self._chronicle = chronicle
+        self._compared_s = 0.0
+        self._positions_s = 0.0
+        self._clock_s = 0.0
+        self._running: asyncio.Future[None] | None = None
+        self.difference = ""
+        """What nobody could explain, in words; empty if all is well."""
+        self.agreed = False
+        """The last comparison found nothing; whoever looks takes it back."""
+        self.clock_offset_ms = 0
+        self.urgent = False
+        """Something makes us doubt: compare as soon as possible."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way."""
+        state = self._chronicle.state
+        return not state.open_flights and not state.ledger.unconfirmed
+
+    def look(self, limits: RiskSettings) -> "asyncio.Future[None] | None":
+        """Begin what is due; its task, if it has just begun."""
+        if self._running is not None and not self._running.done():
+            return None
+        now_s = time.monotonic()
+        if now_s - self._clock_s > CLOCK_EVERY_S:
+            self._clock_s = now_s
+            self._running = asyncio.ensure_future(self._ask_clock())
+        elif self.urgent or now_s - self._compared_s > COMPARE_EVERY_S:
+            self._compared_s = now_s
+            self._running = asyncio.ensure_future(self._compare_all(limits))
+        else:
+            return None
+        return self._running
+
+    async def _ask_clock(self) -> None:
+        asked = await self._venue.clock()
+        if not isinstance(asked, Unavailable):
+            self.clock_offset_ms = offset_ms(*asked)
+
+    async def _compare_all(self, limits: RiskSettings) -> None:
+        now_s = time.monotonic()
+        positions = self.urgent or now_s - self._positions_s > POSITIONS_EVERY_S or self._ended()
+        before = self._chronicle.version
+        found = await self.compare(limits, positions=positions)
+        if found is None or found.clean:
+            if found is not None:
+                self.urgent, self.difference, self.agreed = False, "", True
+                self._positions_s = now_s if positions else self._positions_s
+            return
+        if not self.quiet or self._chronicle.version != before:
+            return
+        await asyncio.sleep(AGAIN_S)
+        again = await self.compare(limits, positions=True)
+        if again is not None and not again.clean and self.quiet:
+            self.difference = in_words(again)
+
+    def _ended(self) -> bool:
+        """Whether we have something of a market that is over."""
+        now_ms = time.time_ns() // 1_000_000
+        state = self._chronicle.state
+        return any(
+            holding.size_e6 > 0 and token in state.tokens
+            and state.tokens[token][0].expiry_ms <= now_ms
+            for token, holding in state.ledger.holdings.items()
+        )  # fmt: skip
+
+    async def compare(self, limits: RiskSettings, *, positions: bool) -> Comparison | None:
+        """One comparison, written down; None: the venue gave no answer, or something moved."""
+        state = self._chronicle.state
+        held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
+        moved = _stamp(self._chronicle)
+        theirs = await self._ask(held)
+        if theirs is None or _stamp(self._chronicle) != moved:
+            return None
+        tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
+        now_ms = time.time_ns() // 1_000_000
+        found = compare(state.ledger, theirs, state.tokens, tolerance, now_ms)
+        if found.clean:
+            self._write(found, theirs, len(held))
+        return found
+
+    async def _ask(self, tokens: Iterable[str]) -> Theirs | None:
+        """Cash and positions between two equal readings of cash."""
+        before = await self._venue.cash_usd_e6()
+        positions_e6: dict[str, int] = {}
+        for token in tokens:
+            size_e6 = await self._venue.position_e6(token)
+            if isinstance(size_e6, Unavailable):
+                return None
+            positions_e6[token] = size_e6
+        after = await self._venue.cash_usd_e6()
+        if isinstance(before, Unavailable) or before != after:
+            return None
+        return Theirs(before, positions_e6)
+
+    def _write(self, found: Comparison, theirs: Theirs, asked: int) -> None:
+        state = self._chronicle.state
+        paid = [
+            draft(Kind.REDEEMED, records.Redeemed(one.size_e6, one.paid_usd_e6, word(one.token)))
+            for one in found.paid
+        ]
+        ours = state.ledger.cash_usd_e6 + sum(one.paid_usd_e6 for one in found.paid)
+        row = records.Compared(ours, theirs.cash_usd_e6, 0, asked, len(found.positions))
+        if paid or asked:  # that cash agrees every few seconds need not be remembered
+            self._chronicle.tell([*paid, draft(Kind.COMPARED, row)])
+
+    async def until_true(
+        self, limits: RiskSettings, stopping: Callable[[], bool], turn: Callable[[], None]
+    ) -> str | None:
+        """Compare until all agrees ("") or a difference stands (in words). None: told to stop.
+
+        `turn` is called in between: fills and proofs have to go on arriving.
+        """
+        last: Comparison | None = None
+        while not stopping():
+            turn()
+            found = await self.compare(limits, positions=True)
+            if found is not None and found.clean:
+                return ""
+            if found is not None and self.quiet:
+                if last is not None and (last.cash_usd_e6, last.positions) == (
+                    found.cash_usd_e6, found.positions,
+                ):  # fmt: skip
+                    return in_words(found)
+                last = found
+                await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(RETRY_S)
+        return None
+
+
+def _stamp(chronicle: Chronicle) -> tuple[int, int]:
+    ledger = chronicle.state.ledger
+    return ledger.cash_usd_e6, len(ledger.fills)
+
+
+def in_words(found: Comparison) -> str:
+    """A difference for people."""
+    parts = []
+    if found.cash_usd_e6:
+        more = "more" if found.cash_usd_e6 > 0 else "less"
+        parts.append(f"the venue has ${abs(found.cash_usd_e6) / 1e6:.6f} {more} than the journal")
+    if found.positions:
+        tokens = ", ".join(token[:12] + "…" for token in found.positions[:3])
+        parts.append(f"positions differ in {len(found.positions)} tokens ({tokens})")
+    return "; ".join(parts)
+
+
+def offset_ms(before_ms: int, second: int, after_ms: int) -> int:
+    """How far our clock is ahead of the venue's, at least: it tells whole seconds."""
+    first_ms, last_ms = second * 1_000, second * 1_000 + 999
+    if before_ms > last_ms:
+        return before_ms - last_ms
+    return min(0, after_ms - first_ms)

@@ -1,0 +1,93 @@
+"""What became of an order whose reply did not say: by what the venue shows, or lacks. Pure.
+
+Whatever is shown proves at once. That something is not shown proves only after the settle window,
+and only if the three places where it could be (the order by its hash, the open orders, the trades)
+were all read twice, some time apart, and had nothing both times: a late order has been seen to
+arrive long after its sender had given up (docs/venue.md "Orders that arrive late").
+"""
+
+from dataclasses import dataclass
+
+from executor.flights import LegOrder
+from executor.wire import OpenOrder
+from shm.codes import LegReason, LegState
+from shm.records import Evidence
+from shm.units import UnitError, parse_size_e6
+
+READS_APART_MS = 5_000
+"""Between the two readings that find nothing; where the window is shorter, as long as that."""
+_MATCHED, _CANCELED, _RESTING = "MATCHED", "CANCELED", ("LIVE", "DELAYED", "UNMATCHED")
+_PREFIX = "ORDER_STATUS_"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One complete reading about one order."""
+
+    at_ms: int
+    order: OpenOrder | None
+    """By its hash; None: the venue knows none."""
+    rests: bool
+    """It is among the open orders."""
+    traded: bool
+    """One of our trades names it."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no place shows anything of it."""
+        return self.order is None and not self.rests and not self.traded
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is proven, and by what."""
+
+    state: LegState
+    reason: LegReason
+    evidence: Evidence
+
+
+def proof(
+    leg: LegOrder, seen: Seen, earlier: Seen | None, *, sent_ms: int, window_ms: int
+) -> Proof | None:
+    """The proof that there is, or None. `earlier`: the last reading that found nothing."""
+    shown = _shown(leg, seen)
+    if shown is not None:
+        return shown
+    apart_ms = min(READS_APART_MS, window_ms)
+    if (
+        not seen.nothing
+        or earlier is None
+        or earlier.at_ms < sent_ms + window_ms
+        or seen.at_ms < earlier.at_ms + apart_ms
+    ):
+        return None
+    evidence = Evidence.ORDER | Evidence.OPEN_ORDERS | Evidence.TRADES | Evidence.WINDOW
+    gone = LegState.KILLED if leg.state is LegState.LANDED else LegState.NEVER_LANDED
+    return Proof(gone, leg.reason, evidence)
+
+
+def _shown(leg: LegOrder, seen: Seen) -> Proof | None:
+    order = seen.order
+    if seen.traded:  # the fills themselves say how much; all of a fill-or-kill order, or nothing
+        return Proof(LegState.FILLED, leg.reason, Evidence.TRADES)
+    status = order.status.upper().removeprefix(_PREFIX) if order else ""
+    if order is not None and status.startswith(_MATCHED):
+        return Proof(LegState.FILLED, leg.reason, Evidence.ORDER)
+    if order is not None and status.startswith(_CANCELED):
+        filled = matched_e6(order) > 0
+        state = LegState.FILLED if filled else LegState.KILLED
+        return Proof(state, leg.reason, Evidence.ORDER)
+    rests = seen.rests or status.startswith(_RESTING)
+    if rests and leg.state is LegState.DOUBT:
+        evidence = Evidence.OPEN_ORDERS if seen.rests else Evidence.ORDER
+        return Proof(LegState.LANDED, leg.reason, evidence)
+    return None
+
+
+def matched_e6(order: OpenOrder) -> int:
+    """How much of an order has matched; 0 where that cannot be read."""
+    try:
+        return parse_size_e6(order.size_matched)
+    except UnitError:
+        return 0

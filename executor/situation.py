@@ -1,0 +1,179 @@
+"""Everything that is known at the moment of a decision, gathered for the pure code that decides.
+
+What follows from the journal alone is worked out once a change, not once a signal.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from executor import gate, risk
+from executor.breaker import Signs
+from executor.chronicle import Chronicle
+from executor.exposure import DAY_MS, Exposure
+from executor.reporting import Reports
+from executor.tempo import Bucket
+from executor.venue import Venue
+from executor.watching import Books
+from shm.codes import MarketState
+from shm.layout import DESK_STATS, Market, Signal
+from shm.limits import RiskSettings
+from shm.markets import MarketsReader
+from shm.stage import Stage
+
+EDGE_PAUSE_MS = 5_000
+"""An edge that is not signalled for so long has gone, and what comes then is another one."""
+EDGES_REMEMBERED = 8_192
+BPS = 10_000
+WORTH_EVERY_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Derived:
+    """What follows from the state, as long as nothing is told."""
+
+    version: int = -1
+    exposure: Exposure = field(default_factory=Exposure)
+    open_flights: int = 0
+    busy_rows: frozenset[int] = frozenset()
+    free_cash_usd_e6: int = 0
+
+
+class Surroundings:
+    """See the module."""
+
+    def __init__(
+        self, stage: Stage, chronicle: Chronicle, venue: Venue, books: Books, reports: Reports
+    ) -> None:
+        self._stage = stage
+        self._chronicle = chronicle
+        self._venue = venue
+        self._books = books
+        self._reports = reports
+        self._table = MarketsReader(stage.fabric)
+        self._desk = stage.fabric.counters("stats-desk.counters", DESK_STATS, write=False)
+        self._derived = Derived()
+        self._discoveries = -1
+        self._confirmed_ns = time.monotonic_ns()
+        self._edges: dict[int, tuple[int, int]] = {}
+        """By basket: (since when its edge is offered, when it was last), ms."""
+        self._worth_ns = 0
+        self.signs = Signs()
+        self.clock_offset_ms = 0
+        self.ready = False
+        """The ledger is true, so that fills find their place,"""
+        self.channel_up = False
+        """and would be seen."""
+        self.markets: dict[int, Market] = {}
+        self.generation = 0
+        self.seen_signal = 0
+        """Highest signal number looked at so far."""
+        risk_settings = stage.settings.risk
+        self.bucket = Bucket(risk_settings.orders_per_second, risk_settings.orders_burst)
+
+    # --- markets --------------------------------------------------------------------------------
+
+    def adopt(self) -> list[Market] | None:
+        """All rows of a generation that has come; None if none has."""
+        discoveries = self._desk.read().discoveries
+        if discoveries != self._discoveries:
+            self._discoveries, self._confirmed_ns = discoveries, time.monotonic_ns()
+        if not self._table.changed():
+            return None
+        self.generation, rows = self._table.read()
+        self.markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
+        return rows
+
+    # --- what follows from the journal ---
+
+    @property
+    def derived(self) -> Derived:
+        """What the state comes to now."""
+        if self._derived.version != self._chronicle.version:
+            state = self._chronicle.state
+            flights = state.open_flights
+            self._derived = Derived(
+                version=self._chronicle.version,
+                exposure=state.exposure(),
+                open_flights=len(flights),
+                busy_rows=frozenset(leg.row for f in flights for leg in f.legs),
+                free_cash_usd_e6=state.free_cash_usd_e6,
+            )
+        return self._derived
+
+    def look(self, *, taking: bool) -> None:
+        """Bring the signs up to date; `taking`: the kill that stands is being ended."""
+        signs, stage = self.signs, self._stage
+        signs.now_ms = time.time_ns() // 1_000_000
+        signs.killed = stage.kill.look() and not taking
+        signs.clock_offset_ms = self.clock_offset_ms
+        signs.journal_trouble = self._chronicle.trouble
+        now_ns = time.monotonic_ns()
+        if now_ns - self._worth_ns > WORTH_EVERY_NS:
+            self._worth_ns = now_ns
+            signs.worth_usd_e6 = self._chronicle.state.worth_usd_e6()
+
+    # --- one signal ---
+
+    def quotes(self, signal: Signal) -> dict[int, risk.Quote]:
+        """The best levels of its markets at this moment."""
+        return {row: self._books.quote(row) for row in signal.leg_market[: signal.leg_count]}
+
+    def situation(self, quotes: dict[int, risk.Quote]) -> gate.Situation:
+        """What the gate asks about."""
+        derived, stage = self.derived, self._stage
+        margin_bps = BPS - stage.settings.risk.cash_margin_bps
+        return gate.Situation(
+            now_ns=time.monotonic_ns(),
+            trading=stage.switches.trading,
+            armed=self.ready and self.channel_up and not self._chronicle.blocked,
+            generation=self.generation,
+            last_signal=max(self.seen_signal, self._chronicle.state.last_signal),
+            open_flights=derived.open_flights,
+            busy_rows=derived.busy_rows,
+            connection_idle=self._venue.idle_connection() is not None,
+            reports_waiting=self._reports.waiting,
+            free_cash_usd_e6=derived.free_cash_usd_e6 * margin_bps // BPS,
+            markets=self.markets,
+            ticks_e4={row: quote.tick_e4 for row, quote in quotes.items() if quote.tick_e4},
+        )
+
+    def standing(self, group: int = 0, basket: int = 0) -> risk.Standing:
+        """What the limits ask about."""
+        state = self._chronicle.state
+        now_ns, now_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
+        pace = state.pace.get(group)
+        return risk.Standing(
+            now_ns=now_ns,
+            now_ms=now_ms,
+            killed=self._stage.kill.requested(),
+            mode=state.mode,
+            equity_usd_e6=self.signs.worth_usd_e6,
+            exposure=self.derived.exposure,
+            order_tokens=self.bucket.room(now_ns),
+            orders_today=state.orders_on(now_ms // DAY_MS),
+            last_basket_ms={group: pace.last_ms} if pace else {},
+            baskets_this_hour={group: state.baskets_in_hour(group, now_ms)},
+            edge_since_ms={basket: self._edges[basket][0]} if basket in self._edges else {},
+            clock_offset_ms=self.clock_offset_ms,
+            facts_age_ms=(now_ns - self._confirmed_ns) // 1_000_000,
+            feed_silence_ns=self._books.feed_silence_ns(),
+            restarted_ms=self.signs.restarted_ms,
+        )
+
+    def note_edge(self, basket: int, now_ms: int) -> None:
+        """Remember since when a basket's edge has been offered."""
+        known = self._edges.get(basket)
+        fresh = known is None or now_ms - known[1] > EDGE_PAUSE_MS
+        since_ms = now_ms if fresh or known is None else known[0]
+        if len(self._edges) >= EDGES_REMEMBERED and basket not in self._edges:
+            self._edges.clear()
+        self._edges[basket] = (since_ms, now_ms)
+
+    def forget_edge(self, basket: int) -> None:
+        """Its orders went out: what is offered now is what they leave."""
+        self._edges.pop(basket, None)
+
+    def limit_tempo(self, limits: RiskSettings) -> None:
+        """Take over changed limits of pace."""
+        self.bucket.per_second = limits.orders_per_second
+        self.bucket.burst = limits.orders_burst

@@ -1,0 +1,94 @@
+"""What the books say at this moment, read from shared memory: best quotes, and whole ladders.
+
+A book counts only if ingest, as it runs now, holds it for live; anything else is shown as dead.
+"""
+
+import struct
+import time
+
+from executor.flights import Flight, positions_e6
+from executor.ledger import Ledger
+from executor.legging import Ladder, Standing
+from executor.risk import Quote
+from shm.codes import BookState, Outcome, Role
+from shm.fabric import Fabric
+from shm.layout import BOOK, Book, Market
+from shm.roles import RoleTable
+from shm.units import PRICE_ONE_E4
+
+_NO_QUOTE = Quote(live=False, bid_e4=0, ask_e4=0, tick_e4=0, changed_ns=0)
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_AT = BOOK.offset_of
+_EPOCH, _RECEIVED = _AT["epoch"], _AT["received_ns"]
+_HEAD = struct.Struct("<IIII")
+"""state, tick_e4, bid_count, ask_count: neighbours in the record."""
+assert [_AT[n] - _AT["state"] for n in ("tick_e4", "bid_count", "ask_count")] == [4, 8, 12]
+
+
+class Books:
+    """The executor's view of what ingest publishes."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._table = fabric.read_table("books", BOOK)
+        self._roles = RoleTable(fabric.segment("control", writable=False))
+
+    @property
+    def count(self) -> int:
+        """Rows of the table."""
+        return self._table.count
+
+    def feed_silence_ns(self) -> int:
+        """Since ingest last proved that it works."""
+        return time.monotonic_ns() - self._roles.row(Role.INGEST).heartbeat_ns
+
+    def quote(self, row: int) -> Quote:
+        """The best levels of a market; nothing else of its book is read."""
+        data = self._table.latch.read(row) if 0 <= row < self._table.count else None
+        if data is None:
+            return _NO_QUOTE
+        state, tick_e4, bids, asks = _HEAD.unpack_from(data, _AT["state"])
+        live = state == BookState.LIVE and _U64.unpack_from(data, _EPOCH)[0] == self._roles.epoch(
+            Role.INGEST
+        )
+        return Quote(
+            live=live,
+            bid_e4=_U32.unpack_from(data, _AT["bid_price_e4"])[0] if bids else 0,
+            ask_e4=_U32.unpack_from(data, _AT["ask_price_e4"])[0] if asks else 0,
+            tick_e4=tick_e4,
+            changed_ns=_U64.unpack_from(data, _RECEIVED)[0],
+        )
+
+    def standing(self, market: Market, outcome: Outcome, held_e6: int) -> Standing:
+        """One leg as a repair sees it; no levels where the book is not to be trusted."""
+        book = self._table.read(market.row)
+        if (
+            book is None
+            or book.market_key != market.key
+            or book.state != BookState.LIVE
+            or book.epoch != self._roles.epoch(Role.INGEST)
+        ):
+            return Standing(market, outcome, held_e6, (), (), market.tick_e4)
+        asks, bids = ladders(book, outcome)
+        return Standing(market, outcome, held_e6, asks, bids, book.tick_e4 or market.tick_e4)
+
+    def standings(
+        self, flight: Flight, ledger: Ledger, tokens: dict[str, tuple[Market, Outcome]]
+    ) -> list[Standing]:
+        """The legs of a basket, as they stand."""
+        held = positions_e6(flight, ledger)
+        return [
+            self.standing(*tokens[leg.token], size_e6)
+            for leg, size_e6 in zip(flight.legs, held, strict=True)
+        ]
+
+
+def ladders(book: Book, outcome: Outcome) -> tuple[Ladder, Ladder]:
+    """(asks, bids) of a token, best first. The NO side is the mirror of the book."""
+    asks = list(zip(book.ask_price_e4, book.ask_size_e6, strict=True))[: book.ask_count]
+    bids = list(zip(book.bid_price_e4, book.bid_size_e6, strict=True))[: book.bid_count]
+    if outcome is Outcome.YES:
+        return asks, bids
+    return (
+        [(PRICE_ONE_E4 - price_e4, size_e6) for price_e4, size_e6 in bids],
+        [(PRICE_ONE_E4 - price_e4, size_e6) for price_e4, size_e6 in asks],
+    )
