@@ -30,6 +30,7 @@ def measure(report: Report, effort: Effort) -> None:
             "POLYTRIO__INSTANCE": instance,
             "POLYTRIO__DESK__VAR_DIR": folder,
             "POLYTRIO__SIM__MISPRICINGS_PER_MINUTE": str(MISPRICINGS_PER_MINUTE),
+            "POLYTRIO__SIGNING__NONCES": "prepared",
         }
         done = subprocess.run(
             [sys.executable, "-P", "-m", "desk", "run", "--for", str(seconds), "--json"],
@@ -53,7 +54,7 @@ def _add_rows(report: Report, summary: dict[str, Any], seconds: int) -> None:
         count = float(summary["gc_collections"][role.label])
         report.add(_single(f"{role.label}, collections", "", count, 0.0, after))
     latency = summary["latency_us"].get("frame_to_post")
-    note = f"{summary['orders_sent']} orders, default settings, {len(os.sched_getaffinity(0))} cores"
+    note = f"{summary['orders_sent']} orders, prepared nonces, {len(os.sched_getaffinity(0))} cores"
     for share, target_us in POST_TARGETS_US.items():
         name = f"frame to POST, {share}"
         if latency is None or not summary["orders_sent"]:
