@@ -227,3 +227,22 @@ def test_the_terminal_shows_every_target():
     _print_targets(console, targets.answers(answered()))
     text = console.file.getvalue()
     assert all(target.step in text for target in targets.TARGETS)
+
+
+def test_a_way_that_does_not_end_is_ended_with_its_children(monkeypatch):
+    from tests.bench import ipc
+
+    monkeypatch.setattr(ipc, "ERRAND_S", 3)
+    monkeypatch.setattr(ipc, "ROOT", environments.ROOT)
+    found = ipc._errand("ring", "hop", 10**9)
+    assert found == "did not end within 3 s"
+    processes = Path("/proc").glob("[0-9]*/cmdline")
+    left = [path for path in processes if b"1000000000" in _read(path)]
+    assert not left
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
