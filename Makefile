@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test proof soak fuzz lockstep check bench clean
+.PHONY: setup run test proof soak soak-rate fuzz lockstep check bench clean
 
 setup: $(READY)
 
@@ -32,6 +32,9 @@ proof: setup
 
 soak: setup
 	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+
+soak-rate: setup
+	$(BIN)/polytrio bench soak --profile twice --minutes 10 $(ARGS)
 
 fuzz: setup
 	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)

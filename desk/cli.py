@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.loading import bench
 from desk.remembering import journal
 from desk.steering import configuration, mode, shadow
 from desk.studying import baskets, explain, replay, scan
@@ -27,7 +28,7 @@ def main() -> None:
     """
 
 
-for _verb in (mode, configuration, shadow, journal, replay, scan, baskets, explain):
+for _verb in (mode, configuration, shadow, journal, replay, scan, baskets, explain, bench):
     main.add_command(_verb)
 
 
