@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ from shm.control import require_settings
 from shm.errors import ConfigError, PolytrioError
 from shm.fabric import Fabric
 from shm.kill import DIR_MODE, Kill
+from shm.passwords import CREDENTIAL, credential, needs_password
 from shm.process import start_ticks
 from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
 from shm.settings import Settings
@@ -78,6 +80,15 @@ def deployed(config: Path | None, instance: str | None) -> Loaded:
     return derived(loaded, settings.with_addresses(f"http://127.0.0.1:{port}"))
 
 
+def require_password(key_file: Path, given: Mapping[str, str]) -> None:
+    """Nobody types under supervisord, and it closes what its children could inherit."""
+    if needs_password(key_file) and credential(given) is None:
+        raise ConfigError(
+            f"key file {key_file} is a keystore: under supervisord its password is the systemd "
+            f"credential {CREDENTIAL!r} (docs/security.md), or use `polytrio run`"
+        )
+
+
 def up(config: Path | None, instance: str | None) -> None:
     """Make the segments, then become supervisord, which keeps the supervisor's lock for life."""
     loaded = deployed(config, instance)
@@ -85,6 +96,7 @@ def up(config: Path | None, instance: str | None) -> None:
     backend.require_usable()
     if not backend.NATIVE:
         log.warning(backend.notice())
+    require_password(settings.key_path, os.environ)
     supervisord = tool("supervisord")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     lock.take()

@@ -5,12 +5,14 @@ Commands import what they need when they are called, so that `--help` answers at
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.journal_verbs import journal
 from desk.steering import configuration, mode, shadow
 from shm.errors import InputError
 
@@ -31,7 +33,7 @@ def main() -> None:
     """
 
 
-for _verb in (mode, configuration, shadow):
+for _verb in (mode, configuration, shadow, journal):
     main.add_command(_verb)
 
 
@@ -43,13 +45,16 @@ for _verb in (mode, configuration, shadow):
     "--for", "seconds", type=click.FloatRange(min=0.1), help="End by itself after SECONDS."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
+@click.option("--password-fd", type=int, help="Descriptor with the password of the key file.")
 @_known_errors
 def run(
+    *,
     config: Path | None,
     venue: str | None,
     instance: str | None,
     seconds: float | None,
     as_json: bool,
+    password_fd: int | None,
 ) -> None:
     """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
     from desk.run import run as run_system  # noqa: PLC0415
@@ -60,7 +65,8 @@ def run(
         environment["POLYTRIO__VENUE"] = venue
     if instance:
         environment["POLYTRIO__INSTANCE"] = instance
-    sys.exit(run_system(read(config, environment), seconds, as_json=as_json))
+    loaded = read(config, environment)
+    sys.exit(run_system(loaded, seconds, as_json=as_json, password_fd=password_fd))
 
 
 @main.command()
@@ -158,45 +164,188 @@ def _tell(outcome: Any, as_json: bool) -> None:
 @click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
 @click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for plots of the windows, PNG and SVG (needs matplotlib).",
+)
+@click.option(
+    "--keep", is_flag=True, help="A recording of changes: markets not mentioned stay as they were."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_known_errors
-def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None:
-    """Run a recording through parser, books and engine, and count what they find."""
-    import msgspec  # noqa: PLC0415
+def replay(
+    markets: Path, quotes: Path, out: Path | None, plots: Path | None, *, keep: bool, as_json: bool
+) -> None:
+    """Run a recording through parser, books and engine: what it finds, for how long."""
+    from rich.console import Console  # noqa: PLC0415
 
-    from desk.replay import run as run_replay  # noqa: PLC0415
+    from desk import replay as play  # noqa: PLC0415
 
     if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
         raise InputError(f"--out {out} is one of the inputs")
-    outcome = run_replay(markets, quotes, out)
+    if plots is not None:
+        from desk.plots import require_matplotlib  # noqa: PLC0415
+
+        require_matplotlib()
+    outcome = play.run(markets, quotes, out, keep=keep)
+    if plots is not None:
+        from desk.plots import plot  # noqa: PLC0415
+
+        plot(outcome.log.windows(), outcome.log.resolution_ms, plots)
     if as_json:
+        import msgspec  # noqa: PLC0415
+
         click.echo(msgspec.json.encode(outcome.as_json()))
-        return
+    else:
+        screen = Console()
+        play.show(outcome, screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.option("--promote", type=click.IntRange(min=1), help="Watch this find of the last scan.")
+@click.option("--markets", type=click.Path(path_type=Path), help="Of a recording: markets CSV.")
+@click.option("--quotes", type=click.Path(path_type=Path), help="Of a recording: quotes CSV.")
+@click.option("--keep", is_flag=True, help="A recording of changes, see replay.")
+@click.option("--out", type=click.Path(path_type=Path), help="Of a recording: JSON lines of finds.")
+@_config
+@_running
+@_json
+@_known_errors
+def scan(
+    promote: int | None,
+    markets: Path | None,
+    quotes: Path | None,
+    out: Path | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """The best riskless purchase of each ladder, with proof; what compiled baskets miss."""
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
-    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
-    for name, count in outcome.kinds.items():
-        best = outcome.best_net_e8.get(name)
-        table.add_row(
-            name,
-            f"{count.evaluations:,}",
-            f"{count.gross_positive:,}",
-            f"{count.net_positive:,}",
-            "-" if best is None else f"{best / 1e6:+.2f}",
-        )
-    Console().print(table)
-    click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
+    from desk import scanning as view  # noqa: PLC0415
+
+    if (markets is None) != (quotes is None):
+        raise click.UsageError("a recording needs both --markets and --quotes")
+    screen = Console()
+    if markets is not None and quotes is not None:
+        if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
+            raise InputError(f"--out {out} is one of the inputs")
+        measure = view.measured(view.recorded(markets, quotes, keep=keep), out)
+        _print_json(measure) if as_json else view.show_measure(measure, screen)
+        return
+    if promote is not None:
+        folder = _settings(config, instance).var_path
+        find, new = view.promote_find(folder, promote, time.time_ns() // 1_000_000)
+        if as_json:
+            _print_json({"promoted": new, "find": find})
+        else:
+            click.echo("promoted: the next generation has it" if new else "it is promoted already")
+        return
+    found, folder = view.running(_settings(config, instance).instance)
+    view.write_down(found, folder)
+    _print_json(found.as_json()) if as_json else view.show(found, screen)
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
+def _settings(config: Path | None, instance: str | None) -> Any:
+    from desk import killing  # noqa: PLC0415
+
+    return killing.settings_of(instance, config)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec  # noqa: PLC0415
+
+    click.echo(msgspec.json.encode(value))
+
+
+@main.command()
+@click.option("--coin", help="Only of this coin.")
+@click.option("--kind", help="Only of this kind: trio, complement, ladder, ...")
+@click.option(
+    "--sort",
+    type=click.Choice(["edge", "distance", "depth", "expiry"]),
+    default="edge",
+    show_default=True,
 )
+@click.option("--top", type=click.IntRange(min=1), help="So many; 30 on a screen, all in JSON.")
+@_config
+@_running
+@_json
+@_known_errors
+def baskets(
+    coin: str | None,
+    kind: str | None,
+    top: int | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    sort: str,
+    as_json: bool,
+) -> None:
+    """Every basket: its edge now, what it lacks of a signal, depth, expiry."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import basket_list as view  # noqa: PLC0415
+
+    every = view.listed(_settings(config, instance).instance)
+    top = top or (None if as_json else 30)
+    some = view.chosen(every, coin=coin, kind=kind, sort=sort, top=top)
+    if as_json:
+        _print_json({"baskets": [one.as_json() for one in some], "total": len(every)})
+    else:
+        screen = Console()
+        view.show(some, len(every), screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.argument("basket")
+@_config
+@_running
+@_json
+@_known_errors
+def explain(basket: str, config: Path | None, instance: str | None, as_json: bool) -> None:
+    """One basket (its id, or how it begins): legs, payoff, fees, walk, and every check."""
+    from desk import explain as view  # noqa: PLC0415
+    from desk.explain_text import lines  # noqa: PLC0415
+
+    about = view.explained(_settings(config, instance).instance, basket)
+    if as_json:
+        _print_json(about.as_json())
+    else:
+        click.echo("\n".join(lines(about)))
+
+
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sim(arguments: tuple[str, ...]) -> None:
     """The simulated exchange on its own; `polytrio sim --help` lists its options."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sim", *arguments])  # noqa: S606
+    _become("sim", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def wallet(arguments: tuple[str, ...]) -> None:
+    """Key files: new, import, check; `polytrio wallet --help` lists the options."""
+    _become("executor.purse", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Prove wallet, contracts, allowances, balance and clock; `polytrio doctor --help`."""
+    _become("executor.doctor", arguments)
+
+
+def _become(module: str, arguments: tuple[str, ...]) -> None:
+    """Nothing that holds a key, and nothing that is the venue, ever runs in the desk's process."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

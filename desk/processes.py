@@ -24,6 +24,7 @@ from shm.codes import Role
 from shm.errors import EXIT_CODES_FINAL, GaveUp, PolytrioError
 from shm.fabric import Fabric
 from shm.kill import Kill
+from shm.passwords import handed
 from shm.roles import START_GRACE_NS, RoleTable, health
 from shm.stage import KILL_SIGNAL
 from shm.supervision import Supervision
@@ -79,12 +80,19 @@ class Tree:
     """See the module."""
 
     def __init__(
-        self, fabric: Fabric, children: list[Child], supervision: Supervision, kill: Kill
+        self,
+        fabric: Fabric,
+        children: list[Child],
+        supervision: Supervision,
+        kill: Kill,
+        password: bytearray | None = None,
     ) -> None:
         self._fabric = fabric
         self._kill = kill
         self._roles = RoleTable(fabric.segment("control", writable=False))
         self._supervision = supervision
+        self._password = password
+        """Of the wallet's key file; each executor that is started is handed it, and nobody else."""
         self.children = children
 
     def start(self) -> None:
@@ -106,14 +114,29 @@ class Tree:
         child.starts.append(now_s)
         child.started_ns = time.monotonic_ns()
         child.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with child.log_path.open("ab") as log, kill_signal_held_back():
+        with (
+            child.log_path.open("ab") as log,
+            self._handed(child) as descriptors,
+            kill_signal_held_back(),
+        ):
+            options = [word for fd in descriptors for word in ("--password-fd", str(fd))]
             child.process = subprocess.Popen(  # noqa: S603  # our own modules
-                child.command,
+                [*child.command, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we stop them in order
+                pass_fds=descriptors,
             )
+
+    @contextlib.contextmanager
+    def _handed(self, child: Child) -> Iterator[tuple[int, ...]]:
+        """Descriptors that a child inherits beyond the usual ones."""
+        if self._password is None or child.role is not Role.EXECUTOR:
+            yield ()
+            return
+        with handed(self._password) as fd:
+            yield (fd,)
 
     async def watch(self) -> None:
         """Look after the children until cancelled; raises when one cannot be kept running."""

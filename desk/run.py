@@ -8,6 +8,7 @@ the exchange's own ledger, and leaves nothing behind.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -29,7 +30,9 @@ from desk.view import Screen, plain_line
 from shm import backend
 from shm.codes import STAGES, SUPERVISED, Role, StageState
 from shm.kill import DIR_MODE, Kill
+from shm.passwords import needs_password, obtained, wipe
 from shm.roles import RoleLock
+from shm.secrecy import harden
 from shm.settings import Settings
 from shm.sources import Loaded, derived
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
@@ -57,6 +60,7 @@ class Run:
     seconds: float | None
     as_json: bool
     console: Console
+    password: bytearray | None = field(default=None, repr=False)
     started_s: float = field(default_factory=time.monotonic)
     hurried: bool = False
     settings: Settings = field(init=False)
@@ -82,7 +86,8 @@ class Run:
                 children = stage_children(self.settings.instance, logs, SUPERVISED)
                 kill = Kill(fabric, self.settings.var_path)
                 self._heed_kill_signal(kill)
-                tree = Tree(fabric, [*children, sim], Supervision(fabric), kill)
+                supervision = Supervision(fabric)
+                tree = Tree(fabric, [*children, sim], supervision, kill, self.password)
                 await self._supervised(tree, kill, stop)
             finally:
                 await Tree.stop_children([sim], STOP_PATIENCE_S)
@@ -226,7 +231,9 @@ def _line_teller(screen: Screen, console: Console) -> Callable[[], None]:
     return tell
 
 
-def run(loaded: Loaded, seconds: float | None, *, as_json: bool) -> int:
+def run(
+    loaded: Loaded, seconds: float | None, *, as_json: bool, password_fd: int | None = None
+) -> int:
     """Run the system; see the module. Returns the exit code."""
     settings = loaded.settings
     settings.require_supported()
@@ -239,4 +246,11 @@ def run(loaded: Loaded, seconds: float | None, *, as_json: bool) -> int:
     console = Console()
     if not backend.NATIVE:
         Console(stderr=True).print(backend.notice(), style="bold yellow")
-    return asyncio.run(Run(loaded, seconds, as_json, console).go())
+    if needs_password(settings.key_path):
+        harden()  # the password is kept as long as executors may have to be started again
+    password = obtained(settings.key_path, password_fd, os.environ)
+    try:
+        return asyncio.run(Run(loaded, seconds, as_json, console, password).go())
+    finally:
+        if password is not None:
+            wipe(password)

@@ -22,9 +22,11 @@ from engine.reference import Plan
 from engine.shadow import Shadow
 from shm import backend
 from shm.codes import StageState
+from shm.errors import InputError
 from shm.layout import BASKET_ROW, ENGINE_STATS, Market
 from shm.markets import MarketsReader
 from shm.modes import EngineMode
+from shm.promoted import Promoted, read_promoted
 from shm.segments import BASKETS_MAX
 from shm.settings import EngineSettings
 from shm.stage import Stage
@@ -126,7 +128,8 @@ class Engine:
 
     def _compile(self, order: Order) -> None:
         try:
-            compiled = compile_baskets(order.markets, wide=order.settings.wide)
+            promoted = self._promoted()
+            compiled = compile_baskets(order.markets, wide=order.settings.wide, promoted=promoted)
             baskets: Sequence[Basket] = compiled.baskets[:BASKETS_MAX]
             now_ms = time.time_ns() // 1_000_000
             hurdles_e8 = [hurdle_e8(basket, order.settings, now_ms) for basket in baskets]
@@ -139,6 +142,13 @@ class Engine:
             )
         except BaseException as error:  # noqa: BLE001  # raised again by the loop, which ends with it
             self._failure = error
+
+    def _promoted(self) -> Sequence[Promoted]:
+        try:
+            return read_promoted(self._stage.settings.var_path)
+        except InputError as error:  # a file that a person may have written is no reason to end
+            self._stage.log.warning("no promoted baskets: %s", error)
+            return ()
 
     # --- going over to it -----------------------------------------------------------------------
 
