@@ -128,8 +128,9 @@ class Engine:
 
     def _compile(self, order: Order) -> None:
         try:
-            promoted = self._promoted()
-            compiled = compile_baskets(order.markets, wide=order.settings.wide, promoted=promoted)
+            compiled = compile_baskets(
+                order.markets, wide=order.settings.wide, promoted=self._promoted()
+            )
             baskets: Sequence[Basket] = compiled.baskets[:BASKETS_MAX]
             now_ms = time.time_ns() // 1_000_000
             hurdles_e8 = [hurdle_e8(basket, order.settings, now_ms) for basket in baskets]

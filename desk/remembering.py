@@ -1,4 +1,4 @@
-"""`polytrio journal`: commands that look at the executor's journal, or say that it is lost."""
+"""Commands about the executor's journal: `polytrio journal show|verify|export|accept-loss`."""
 
 import os
 from pathlib import Path
