@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 
 setup: $(READY)
 
-KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.pxd ingest/*.h engine/*.pyx engine/*.pxd engine/*.h executor/*.pyx executor/*.pxd executor/*.h)
+KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.pxd ingest/*.h engine/*.pyx engine/*.pxi engine/*.pxd engine/*.h executor/*.pyx executor/*.pxd executor/*.h)
 
 $(READY): pyproject.toml requirements/dev.txt $(KERNEL_SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

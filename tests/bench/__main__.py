@@ -17,7 +17,10 @@ from tests.bench import drawing, targets
 from tests.bench.effort import FULL, QUICK, Effort
 from tests.bench.report import Report
 
-SUITES = ("ipc", "parse", "decode_apply", "engine", "sign", "receive", "node", "memory", "pipeline")
+SUITES = (
+    "ipc", "parse", "decode_apply", "engine", "sign", "receive", "node", "memory", "journal",
+    "kill", "pipeline",
+)  # fmt: skip
 OUT = Path("bench.json")
 
 
@@ -25,6 +28,7 @@ OUT = Path("bench.json")
 @click.option("--only", type=click.Choice(SUITES), multiple=True, help="Just these suites.")
 @click.option("--quick", is_flag=True, help="Few and short rounds: does it work?")
 @click.option("--rounds", default=FULL.rounds, show_default=True, help="Rounds of everything.")
+@click.option("--trials", default=FULL.trials, show_default=True, help="Presses of the switch.")
 @click.option("--out", default=OUT, show_default=True, help="Where the numbers go.", type=Path)
 @click.option(
     "--docs/--no-docs",
@@ -33,7 +37,14 @@ OUT = Path("bench.json")
 )
 @click.option("--strict", is_flag=True, help="End with 1 if a target is missed.")
 def main(
-    *, only: tuple[str, ...], quick: bool, rounds: int, out: Path, docs: bool | None, strict: bool
+    *,
+    only: tuple[str, ...],
+    quick: bool,
+    rounds: int,
+    trials: int,
+    out: Path,
+    docs: bool | None,
+    strict: bool,
 ) -> None:
     """Measure what is fast here, on this machine, now."""
     docs = docs if docs is not None else not (only or quick)
@@ -41,10 +52,11 @@ def main(
     if not console.is_terminal:
         console.width = 180
     report = Report()
+    effort = QUICK if quick else Effort(rounds=rounds, trials=trials)
     for suite in only or SUITES:
         console.print(f"measuring {suite} ...", style="dim")
         module = importlib.import_module(f"tests.bench.{suite}")
-        module.measure(report, QUICK if quick else Effort(rounds=rounds))
+        module.measure(report, effort)
     report.print(console)
     found = targets.answers(report)
     _print_targets(console, found)
