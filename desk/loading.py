@@ -1,6 +1,5 @@
-"""`polytrio bench`: the load tests as verbs (desk/load.py)."""
+"""Commands that load the whole system: `polytrio bench pipeline|soak`."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -21,26 +20,24 @@ _profile = click.option(
     show_default=True,
     help="today's ladders, twice their recorded peak, or the whole venue.",
 )
-_seconds = click.option(
+
+
+@bench.command()
+@_profile
+@click.option(
     "--seconds",
     type=click.FloatRange(min=0.5),
     default=3.0,
     show_default=True,
     help="For each rate.",
 )
-_minutes = click.option(
-    "--minutes", type=click.FloatRange(min=0.05), default=10.0, show_default=True, help="How long."
-)
-
-
-@bench.command()
-@_profile
-@_seconds
 @config_option
 @json_option
 @known_errors
 def pipeline(profile: str, seconds: float, config: Path | None, as_json: bool) -> None:
     """Raise the rate of frames until it is too much; latency at parts of what is sustained."""
+    import asyncio  # noqa: PLC0415
+
     from desk import load, load_view  # noqa: PLC0415
     from desk.load_profiles import PROFILES  # noqa: PLC0415
     from shm.settings import load as load_settings  # noqa: PLC0415
@@ -53,12 +50,16 @@ def pipeline(profile: str, seconds: float, config: Path | None, as_json: bool) -
 
 @bench.command()
 @_profile
-@_minutes
+@click.option(
+    "--minutes", type=click.FloatRange(min=0.05), default=10.0, show_default=True, help="How long."
+)
 @config_option
 @json_option
 @known_errors
 def soak(profile: str, minutes: float, config: Path | None, as_json: bool) -> None:
     """Keep the profile's rate for long: what grows, what is collected, what is lost."""
+    import asyncio  # noqa: PLC0415
+
     from desk import load, load_view  # noqa: PLC0415
     from desk.load_profiles import PROFILES  # noqa: PLC0415
     from shm.settings import load as load_settings  # noqa: PLC0415
