@@ -1,13 +1,11 @@
 """Recovery from every prefix of a journal of 10,000 records, and from 10,000 flipped bits.
 
-Where a start ends is looked at each time; the state that it comes to, which follows from the records
-that it believes, every eighth time.
-
 A prefix is what a loss of power, or a death in the middle of a write, can leave. Whatever is left,
 a start either comes to the state of the last whole group, which is known from the writing side, or
 refuses; it refuses exactly when something is missing that had been on disk.
 
-`make proof` runs all of it; without it a shorter journal is looked at here and there.
+Where a start ends is looked at each time; the state that it comes to, which follows from the
+records that it believes, every eighth time. `make proof` runs all of it; without it a shorter journal is looked at here and there.
 """
 
 import random
