@@ -5,7 +5,8 @@ a start either comes to the state of the last whole group, which is known from t
 refuses; it refuses exactly when something is missing that had been on disk.
 
 Where a start ends is looked at each time; the state that it comes to, which follows from the
-records that it believes, every eighth time. `make proof` runs all of it; without it a shorter journal is looked at here and there.
+records that it believes, every eighth time. `make proof` runs all of it; without it a shorter
+journal is looked at here and there.
 """
 
 import random
