@@ -5,6 +5,7 @@ Commands import what they need when they are called, so that `--help` answers at
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -178,35 +179,159 @@ def _tell(outcome: Any, as_json: bool) -> None:
 @click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
 @click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for plots of the windows, PNG and SVG (needs matplotlib).",
+)
+@click.option(
+    "--keep", is_flag=True, help="A recording of changes: markets not mentioned stay as they were."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_known_errors
-def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None:
-    """Run a recording through parser, books and engine, and count what they find."""
-    import msgspec  # noqa: PLC0415
+def replay(
+    markets: Path, quotes: Path, out: Path | None, plots: Path | None, *, keep: bool, as_json: bool
+) -> None:
+    """Run a recording through parser, books and engine: what it finds, for how long."""
+    from rich.console import Console  # noqa: PLC0415
 
-    from desk.replay import run as run_replay  # noqa: PLC0415
+    from desk import replay as play  # noqa: PLC0415
 
     if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
         raise InputError(f"--out {out} is one of the inputs")
-    outcome = run_replay(markets, quotes, out)
-    if as_json:
-        click.echo(msgspec.json.encode(outcome.as_json()))
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    if plots is not None:
+        from desk.plots import require_matplotlib  # noqa: PLC0415
 
-    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
-    for name, count in outcome.kinds.items():
-        best = outcome.best_net_e8.get(name)
-        table.add_row(
-            name,
-            f"{count.evaluations:,}",
-            f"{count.gross_positive:,}",
-            f"{count.net_positive:,}",
-            "-" if best is None else f"{best / 1e6:+.2f}",
-        )
-    Console().print(table)
-    click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
+        require_matplotlib()
+    outcome = play.run(markets, quotes, out, keep=keep)
+    if plots is not None:
+        from desk.plots import plot  # noqa: PLC0415
+
+        plot(outcome.log.windows(), outcome.log.resolution_ms, plots)
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.encode(outcome.as_json()))
+    else:
+        screen = Console()
+        play.show(outcome, screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.option("--promote", type=click.IntRange(min=1), help="Watch this find of the last scan.")
+@click.option("--markets", type=click.Path(path_type=Path), help="Of a recording: markets CSV.")
+@click.option("--quotes", type=click.Path(path_type=Path), help="Of a recording: quotes CSV.")
+@click.option("--keep", is_flag=True, help="A recording of changes, see replay.")
+@click.option("--out", type=click.Path(path_type=Path), help="Of a recording: JSON lines of finds.")
+@_config
+@_running
+@_json
+@_known_errors
+def scan(
+    promote: int | None,
+    markets: Path | None,
+    quotes: Path | None,
+    out: Path | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """The best riskless purchase of each ladder, with proof; what compiled baskets miss."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import scanning as view  # noqa: PLC0415
+
+    if (markets is None) != (quotes is None):
+        raise click.UsageError("a recording needs both --markets and --quotes")
+    screen = Console()
+    if markets is not None and quotes is not None:
+        if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
+            raise InputError(f"--out {out} is one of the inputs")
+        measure = view.measured(view.recorded(markets, quotes, keep=keep), out)
+        _print_json(measure) if as_json else view.show_measure(measure, screen)
+        return
+    if promote is not None:
+        folder = _settings(config, instance).var_path
+        find, new = view.promote_find(folder, promote, time.time_ns() // 1_000_000)
+        if as_json:
+            _print_json({"promoted": new, "find": find})
+        else:
+            click.echo("promoted: the next generation has it" if new else "it is promoted already")
+        return
+    found, folder = view.running(_settings(config, instance).instance)
+    view.write_down(found, folder)
+    _print_json(found.as_json()) if as_json else view.show(found, screen)
+
+
+def _settings(config: Path | None, instance: str | None) -> Any:
+    from desk import killing  # noqa: PLC0415
+
+    return killing.settings_of(instance, config)
+
+
+def _print_json(value: Any) -> None:
+    import msgspec  # noqa: PLC0415
+
+    click.echo(msgspec.json.encode(value))
+
+
+@main.command()
+@click.option("--coin", help="Only of this coin.")
+@click.option("--kind", help="Only of this kind: trio, complement, ladder, ...")
+@click.option(
+    "--sort",
+    type=click.Choice(["edge", "distance", "depth", "expiry"]),
+    default="edge",
+    show_default=True,
+)
+@click.option("--top", type=click.IntRange(min=1), help="So many; 30 on a screen, all in JSON.")
+@_config
+@_running
+@_json
+@_known_errors
+def baskets(
+    coin: str | None,
+    kind: str | None,
+    top: int | None,
+    config: Path | None,
+    *,
+    instance: str | None,
+    sort: str,
+    as_json: bool,
+) -> None:
+    """Every basket: its edge now, what it lacks of a signal, depth, expiry."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from desk import basket_list as view  # noqa: PLC0415
+
+    every = view.listed(_settings(config, instance).instance)
+    top = top or (None if as_json else 30)
+    some = view.chosen(every, coin=coin, kind=kind, sort=sort, top=top)
+    if as_json:
+        _print_json({"baskets": [one.as_json() for one in some], "total": len(every)})
+    else:
+        screen = Console()
+        view.show(some, len(every), screen if screen.is_terminal else Console(width=120))
+
+
+@main.command()
+@click.argument("basket")
+@_config
+@_running
+@_json
+@_known_errors
+def explain(basket: str, config: Path | None, instance: str | None, as_json: bool) -> None:
+    """One basket (its id, or how it begins): legs, payoff, fees, walk, and every check."""
+    from desk import explain as view  # noqa: PLC0415
+    from desk.explain_text import lines  # noqa: PLC0415
+
+    about = view.explained(_settings(config, instance).instance, basket)
+    if as_json:
+        _print_json(about.as_json())
+    else:
+        click.echo("\n".join(lines(about)))
 
 
 @main.group()

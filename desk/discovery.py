@@ -23,6 +23,7 @@ from shm.codes import MarketState
 from shm.fabric import Fabric
 from shm.layout import DESK_STATS, Market
 from shm.markets import MarketsReader, MarketsWriter
+from shm.promoted import signature
 from shm.settings import Settings
 
 RETRY_S = 1.0
@@ -54,6 +55,8 @@ class Discovery:
         self._generation, rows = MarketsReader(fabric).read()
         self._tenancy = Tenancy(rows, self._now_ms(), settings.desk.row_grace_s * 1000)
         self._published = _comparable(rows)
+        self._promoted: tuple[int, int] | None = None
+        """Of the file that the last generation was made with; not known of a predecessor's."""
         self._absent: Counter[int] = Counter()
         """By key: in how many rounds a market was missing that had been there."""
         self._look_again = asyncio.Event()
@@ -116,7 +119,8 @@ class Discovery:
             self._wanted_since = now
             self._look_again.set()
         now_ms = self._now_ms()
-        if self._tenancy.due(now_ms):
+        promoted = signature(self._settings.var_path)
+        if self._tenancy.due(now_ms) or promoted != self._promoted:
             self.publish([market for market in self._active() if market.expiry_ms > now_ms])
 
     def _active(self) -> list[Market]:
@@ -185,13 +189,19 @@ class Discovery:
     # --- publication ----------------------------------------------------------------------------
 
     def publish(self, wanted: Sequence[Market]) -> None:
-        """Make exactly these markets the active ones; a new generation if anything changed."""
+        """Make exactly these markets the active ones; a new generation if anything changed.
+
+        Baskets that somebody promoted (shm/promoted.py) are compiled with a generation: a new file
+        makes a new one.
+        """
         homeless = self._tenancy.arrange(wanted, self._now_ms())
         if homeless:
             _log.warning("%d markets do not fit into the markets table", homeless)
         rows = self._tenancy.rows
-        if _comparable(rows) == self._published:
+        promoted = signature(self._settings.var_path)
+        if _comparable(rows) == self._published and promoted == self._promoted:
             return
+        self._promoted = promoted
         self._generation += 1
         self._published = _comparable(rows)
         self._writer.publish(self._generation, rows)

@@ -14,8 +14,10 @@ from engine.baskets import Basket, compile_baskets
 from engine.core import make_core
 from engine.hurdle import hurdle_e8
 from shm.codes import StageState
+from shm.errors import InputError
 from shm.layout import BASKET_ROW, ENGINE_STATS, Market
 from shm.markets import MarketsReader
+from shm.promoted import Promoted, read_promoted
 from shm.segments import BASKETS_MAX
 from shm.stage import Stage
 
@@ -72,7 +74,7 @@ class Engine:
 
     def _compile(self, generation: int, markets: Sequence[Market]) -> None:
         try:
-            compiled = compile_baskets(markets, wide=self._settings.wide)
+            compiled = compile_baskets(markets, wide=self._settings.wide, promoted=self._promoted())
             baskets: Sequence[Basket] = compiled.baskets[:BASKETS_MAX]
             now_ms = time.time_ns() // 1_000_000
             hurdles_e8 = [hurdle_e8(basket, self._settings, now_ms) for basket in baskets]
@@ -81,6 +83,13 @@ class Engine:
             self._compiled = Compiled(generation, plan, len(baskets), left_out, compiled.unproven)
         except BaseException as error:  # noqa: BLE001  # raised again by the loop, which ends with it
             self._failure = error
+
+    def _promoted(self) -> Sequence[Promoted]:
+        try:
+            return read_promoted(self._stage.settings.var_path)
+        except InputError as error:  # a file that a person may have written is no reason to end
+            self._stage.log.warning("no promoted baskets: %s", error)
+            return ()
 
     def _adopt(self, compiled: Compiled) -> None:
         self._core.adopt(compiled.plan, compiled.generation)

@@ -49,7 +49,7 @@ class Chronicle:
         self.version = 0
         """Changes with each record that is folded."""
         self.trouble = ""
-        """Why nothing can be written now."""
+        """Why nothing could be written the last time; empty again as soon as anything was."""
 
     @property
     def blocked(self) -> bool:
@@ -83,9 +83,9 @@ class Chronicle:
             written = self._journal.append(group, durable=durable)
             if not self._accepted(written):
                 return
+            self.trouble = ""
             del self._waiting[: len(group)]
             self._fold(group)
-        self.trouble = ""
 
     def write_orders(self, basket: Basket, intents: Sequence[Intent]) -> bool:
         """Write a batch before it leaves; False: nothing was written, and nothing may be sent.

@@ -34,7 +34,7 @@ from executor.reporting import Reports
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
 from executor.snapshot import draft, market_row
-from executor.starting import log_in, open_ledger
+from executor.starting import log_in, open_ledger, system_of
 from executor.user import UserChannel
 from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
@@ -148,13 +148,14 @@ class Executor:
         if self._stopping():
             return False
         state = self._chronicle.state
-        halt, system, running = state.halt, state.system, state.open_flights
+        halt = state.halt
+        # Before any fill counts: what ends by one that an earlier process did not see is reported.
+        if state.system != system_of(stage):
+            self._onlookers.earlier(state.open_flights)
+        self._onlookers.begin(state)
         if not await open_ledger(stage, venue, self._journal, self._chronicle, self._intake):
             return False
         self._counters.add("recoveries")
-        if state.system != system:
-            self._onlookers.earlier(running)
-        self._onlookers.begin(self._chronicle.state)
         self._around.ready = True
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
@@ -196,6 +197,7 @@ class Executor:
         self._adopt_markets()
         self._reports.flush()
         self._chronicle.require_disk()
+        around.note_trouble()
         self._chronicle.flush()
         self._chronicle.rotate_when_full()
         around.clock_offset_ms = self._reconciler.clock_offset_ms

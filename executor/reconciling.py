@@ -119,11 +119,13 @@ class Reconciler:
 
     async def compare(self, limits: RiskSettings, *, positions: bool) -> Comparison | None:
         """One comparison, written down; None: the venue gave no answer, or something moved."""
+        if self._chronicle.blocked:  # what was found, a payout for instance, may wait to be written
+            return None
         state = self._chronicle.state
         held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
         moved = _stamp(self._chronicle)
         theirs = await self._ask(held)
-        if theirs is None or _stamp(self._chronicle) != moved:
+        if theirs is None or self._chronicle.blocked or _stamp(self._chronicle) != moved:
             return None
         tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
         now_ms = time.time_ns() // 1_000_000
@@ -165,6 +167,7 @@ class Reconciler:
         `turn` is called in between: fills and proofs have to go on arriving.
         """
         last: Comparison | None = None
+        self.difference = ""  # it is judged anew here
         while not stopping():
             turn()
             found = await self.compare(limits, positions=True)

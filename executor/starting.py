@@ -71,7 +71,7 @@ async def open_ledger(
     fills = [fill for trade in trades for fill in intake.fills(trade)]
     opening_usd_e6 = cash_usd_e6 - sum(f.cash_usd_e6 for f in _once(fills)) if fresh else 0
     row = records.Opened(
-        system=stage.fabric.segment("control", writable=False).header.created_wall_ns,
+        system=system_of(stage),
         opening_cash_usd_e6=opening_usd_e6,
         run=state.run + 1,
         settings_crc=stage.settings_version & 0xFFFF_FFFF,
@@ -86,13 +86,18 @@ async def open_ledger(
     return True
 
 
+def system_of(stage: Stage) -> int:
+    """Which shared memory this process works on: when it was made."""
+    return stage.fabric.segment("control", writable=False).header.created_wall_ns
+
+
 def _last_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
     """Since when fills may have come that nobody wrote down."""
     times = [flight.created_ms for flight in chronicle.state.open_flights]
     times += [fill.at_ms for fill in chronicle.state.ledger.unconfirmed.values()]
     if len(journal.found):
         times.append(journal.found[-1].wall_ns // 1_000_000)
-    return max(0, min(times, default=now_ms) - OVERLAP_MS)
+    return max(0, min(times, default=now_ms) - OVERLAP_MS, chronicle.state.names_since_ms)
 
 
 def _once(fills: list[Fill]) -> list[Fill]:
