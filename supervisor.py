@@ -31,9 +31,11 @@ from shm.fabric import Fabric
 from shm.kill import DIR_MODE, Kill
 from shm.passwords import CREDENTIAL, credential, needs_password
 from shm.process import start_ticks
-from shm.roles import Health, RoleLock, RoleTable, health
-from shm.settings import Settings, load
+from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
+from shm.settings import Settings
+from shm.sources import Loaded, derived, read
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
+from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
 ROOT = Path(__file__).resolve().parent
@@ -66,15 +68,16 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def deployed(config: Path | None, instance: str | None) -> Settings:
+def deployed(config: Path | None, instance: str | None) -> Loaded:
     """The settings of a deployment: those of the file, with the exchange at a known port."""
     overrides = {"POLYTRIO__INSTANCE": instance} if instance else {}
-    settings = load(config, {**os.environ, **overrides})
+    loaded = read(config, {**os.environ, **overrides})
+    settings = loaded.settings
     settings.require_supported()
     port = settings.sim.port or SIM_PORT
     sim = msgspec.structs.replace(settings.sim, port=port)
     settings = msgspec.structs.replace(settings, sim=sim)
-    return settings.with_addresses(f"http://127.0.0.1:{port}")
+    return derived(loaded, settings.with_addresses(f"http://127.0.0.1:{port}"))
 
 
 def require_password(key_file: Path, given: Mapping[str, str]) -> None:
@@ -88,7 +91,8 @@ def require_password(key_file: Path, given: Mapping[str, str]) -> None:
 
 def up(config: Path | None, instance: str | None) -> None:
     """Make the segments, then become supervisord, which keeps the supervisor's lock for life."""
-    settings = deployed(config, instance)
+    loaded = deployed(config, instance)
+    settings = loaded.settings
     backend.require_usable()
     if not backend.NATIVE:
         log.warning(backend.notice())
@@ -98,7 +102,7 @@ def up(config: Path | None, instance: str | None) -> None:
     lock.take()
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     (settings.var_path / "log").mkdir(exist_ok=True)
-    create_all(settings)
+    create_all(*loaded)
     lock.keep_over_exec()
     # Inherited by all stages: a kill signal waits until its stage can hear it (shm/stage.py).
     # supervisord itself would only open its logs again.
@@ -115,7 +119,7 @@ def control(settings: Settings, *words: str) -> int:
 
 def down(config: Path | None, instance: str | None) -> None:
     """Stop a deployment in order and remove its segments."""
-    settings = deployed(config, instance)
+    settings = deployed(config, instance).settings
     control(settings, "shutdown")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     deadline_s = time.monotonic() + STOP_PATIENCE_S
@@ -151,17 +155,22 @@ class Watch:
     """
 
     def __init__(self, instance: str) -> None:
-        fabric = Fabric(instance)
+        fabric = Fabric(instance, Role.SUPERVISOR)
+        # supervisord has the supervisor's lock, and we act for it: fenced with it.
+        deputy = RoleDeputy(fabric.segment("control", writable=True), Role.SUPERVISOR)
+        fabric.fence = deputy.fence
         self._instance = instance
         self._fabric = fabric
+        self.supervision = Supervision(fabric)
         self._table = RoleTable(fabric.segment("control", writable=False))
         self._settings = require_settings(fabric)
         self.kill = Kill(fabric, self._settings.var_path)
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
 
     def look(self) -> None:
-        """Look at every stage once."""
+        """Look at every stage once, and at the settings."""
         self._fabric.require_named()
+        self.supervision.turn()
         now_ns = time.monotonic_ns()
         for role in SUPERVISED:
             seen = health(self._table, self._instance, role, now_ns)
@@ -188,7 +197,10 @@ class Watch:
         while crashes and now_s - crashes[0] > 60.0:
             crashes.popleft()
         log.warning("%s died; %d times within the last minute", name, len(crashes))
-        if len(crashes) > self._settings.stages.restarts_per_minute:
+        role = next((role for role in SUPERVISED if role.label == name), None)
+        if role is not None and self.supervision.stage_died(role, len(crashes)):
+            crashes.clear()  # as another program, in a way
+        elif len(crashes) > self.supervision.limits.restarts_per_minute:
             log.error("%s keeps crashing: stopping it", name)
             self.kill.press("supervisord", f"{name} keeps crashing")
             control(self._settings, "stop", name)
@@ -206,6 +218,7 @@ def watch(instance: str) -> None:
     """The listener's loop: events as they come, a look at the heartbeats in between."""
     guard = Watch(instance)
     signal.signal(KILL_SIGNAL, lambda *_: guard.kill.press("signal to watch"))
+    signal.signal(signal.SIGHUP, lambda *_: guard.supervision.reloader.ask())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {KILL_SIGNAL})
     listener_says("READY\n")
     while True:
@@ -233,7 +246,7 @@ def main() -> None:
             case "down":
                 down(arguments.config, arguments.instance)
             case _:
-                sys.exit(control(deployed(arguments.config, arguments.instance), "status"))
+                sys.exit(control(deployed(arguments.config, arguments.instance).settings, "status"))
     except PolytrioError as error:
         sys.stderr.write(f"supervisor: {error}\n")
         sys.exit(error.exit_code)

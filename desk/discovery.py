@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from desk.crawler import Crawler, Found, HttpVenue, Unreachable, open_session
+from desk.crawler import Crawler, Found, HttpVenue, Unreachable, Venue, open_session
 from desk.families import Unpaired, groups_of, in_words, unpaired
 from desk.findings import Findings, write_findings
 from desk.ladders import Refused
@@ -78,9 +78,9 @@ class Discovery:
     async def run(self) -> None:
         """Keep the table up to date until cancelled."""
         async with open_session() as session:
-            crawler = Crawler(HttpVenue(session), self._settings)
             clocks = [
-                asyncio.ensure_future(one) for one in (self._ask_forever(crawler), self._tick_on())
+                asyncio.ensure_future(one)
+                for one in (self._ask_forever(HttpVenue(session)), self._tick_on())
             ]
             try:
                 await asyncio.gather(*clocks)
@@ -88,9 +88,12 @@ class Discovery:
                 for one in clocks:
                     one.cancel()
 
-    async def _ask_forever(self, crawler: Crawler) -> None:
+    async def _ask_forever(self, venue: Venue) -> None:
+        settings, crawler = self._settings, Crawler(venue, self._settings)
         while True:
             self._look_again.clear()
+            if settings is not self._settings:
+                settings, crawler = self._settings, Crawler(venue, self._settings)
             await self.round(crawler)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look_again.wait(), self.pause_s)
@@ -108,6 +111,17 @@ class Discovery:
         while True:
             self.tick()
             await asyncio.sleep(TICK_S)
+
+    def follow(self, settings: Settings) -> None:
+        """Go over to other settings: the venue is asked at once, and what is not wanted goes."""
+        if settings.desk == self._settings.desk:
+            self._settings = settings
+            return
+        self._settings = settings
+        self._tenancy.retime(settings.desk.row_grace_s * 1000)
+        self._absent = Counter({market.key: ABSENT_ROUNDS - 1 for market in self._active()})
+        self._wanted_since = self._clock()
+        self._look_again.set()
 
     # --- time -----------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from executor import exposure
 from executor.exposure import exposure_of
+from shm.codes import FillStatus, FlightState, LegState, Purpose
 from tests.executor.stories import Story
+from tests.executor.written import Written
 
 seeds = st.integers(0, 2**32)
 
@@ -42,3 +44,23 @@ def test_the_stories_have_flights_that_are_over_and_still_at_risk():
             if flight.parent == 0 and not flight.open:
                 kinds.add(exposure.unconfirmed(flight, state.ledger))
     assert kinds == {True, False}
+
+
+def test_a_basket_that_a_repair_completed_is_at_risk_until_the_repair_is_confirmed(tmp_path):
+    written = Written(tmp_path).begin()
+    flight = written.launch()
+    written.reply(flight, LegState.FILLED, LegState.FILLED, LegState.KILLED)
+    written.fill(flight, 0)
+    written.fill(flight, 1)
+    basket, intents = written.orders()
+    repair = basket._replace(parent=flight.id, purpose=Purpose.REPAIR, signal=0, leg_count=1)
+    assert written.chronicle.write_orders(repair, [intents[2]])
+    written.chronicle.fold_orders()
+    (mended,) = flight.repairs
+    written.sent(mended)
+    written.reply(mended, LegState.FILLED)
+    written.fill(mended, 0, FillStatus.MATCHED)
+    assert flight.state is FlightState.COMPLETE
+    assert written.state.exposure().total_usd_e6 > 0
+    written.fill(mended, 0, FillStatus.CONFIRMED)
+    assert written.state.exposure().total_usd_e6 == 0
