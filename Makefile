@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test proof soak soak-rate fuzz lockstep check bench clean
+.PHONY: setup run test proof crash soak soak-rate fuzz lockstep check bench clean
 
 setup: $(READY)
 
@@ -28,10 +28,13 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 proof: setup
-	$(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+	$(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
+
+crash: setup
+	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
 
 soak: setup
-	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
 
 soak-rate: setup
 	$(BIN)/polytrio bench soak --profile twice --minutes 10 $(ARGS)

@@ -31,6 +31,7 @@ from shm.layout import ENGINE_STATS, INGEST_STATS, EngineStats, IngestStats, Mar
 from shm.markets import MarketsReader
 from shm.segment import SHM_ROOT
 from shm.settings import Settings
+from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
 READY_PATIENCE_S = 60.0
@@ -182,7 +183,7 @@ async def loaded(base: Settings, profile: Profile) -> AsyncIterator[Loaded]:
         children = stage_children(settings.instance, logs, SUPERVISED)
         stack.push_async_callback(Tree.stop_children, children, STOP_PATIENCE_S)
         kill = Kill(fabric, settings.var_path)
-        tree = Tree(fabric, [*children, sim], settings.stages.restarts_per_minute, kill)
+        tree = Tree(fabric, [*children, sim], Supervision(fabric), kill)
         tree.start()
         desk = Desk(settings.instance)
         stack.callback(desk.leave)

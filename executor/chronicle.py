@@ -10,6 +10,7 @@ sent (`blocked`). A disk that fails ends the process: the next start finds what 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from executor.failpoints import reach
 from executor.fold import apply
 from executor.journal import Journal, JournalFull, JournalPoisoned, Unwritten
 from executor.snapshot import draft, may_be_taken, snapshot
@@ -115,8 +116,10 @@ class Chronicle:
     def rotate_when_full(self) -> None:
         """Begin a new segment, if it is time and nothing is under way."""
         if self._journal.full and not self._waiting and may_be_taken(self.state):
+            reach("rotation-unmade")
             digest = self.state.digest()
             self._accepted(self._journal.rotate(snapshot(self.state), digest=digest))
+            reach("rotation-done")
 
     def require_disk(self) -> None:
         """`JournalError` if the disk has failed, also if only the syncing thread has seen it."""

@@ -7,6 +7,7 @@ is true stands in the journal; everything here is asked of its fold (executor/st
 """
 
 import asyncio
+import os
 import threading
 import time
 import zlib
@@ -18,6 +19,7 @@ import msgspec
 from executor import admission
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
 from executor.gate import Admitted
 from executor.governing import Governor
@@ -60,6 +62,7 @@ class Executor:
     def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         settings.require_supported()
+        prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
         self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
@@ -145,6 +148,7 @@ class Executor:
         self._keep(self._keep_warm())
         self._prover = Prover(venue, self._chronicle, self._intake.take, stage.log.warning)
         await insist("cancel all", venue.cancel_all, self._stopping)
+        reach("cancelled")
         if self._stopping():
             return False
         state = self._chronicle.state

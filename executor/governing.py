@@ -12,6 +12,7 @@ from executor import breaker
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
 from executor.exposure import Exposure
+from executor.failpoints import reach
 from executor.modes import PASSING, Demand, check_step, worst
 from executor.snapshot import draft
 from shm import arming, records
@@ -54,7 +55,9 @@ class Governor:
             clip(actor, ACTOR_BYTES), clip(demand.text, TEXT_BYTES),
         )  # fmt: skip
         durable = demand.mode in {Mode.HALTED, Mode.ARMED}
+        reach(f"{demand.mode.name.lower()}-unwritten")
         self._chronicle.tell([draft(Kind.MODE, row)], durable=durable)
+        reach(demand.mode.name.lower())
         level = logging.WARNING if demand.mode > Mode.ARMED else logging.INFO
         text = f": {demand.text}" if demand.text else ""
         _log.log(level, "%s -> %s (%s)%s", before.name, demand.mode.name, demand.cause.name, text)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from executor.chronicle import Chronicle
+from executor.failpoints import reach
 from executor.ledger import Change, Fill, fills_of
 from executor.snapshot import draft, fill_row, hash_bytes, word
 from executor.wire import Trade
@@ -100,7 +101,9 @@ class Intake:
             number = flight.id if flight else 0
             drafts.append(draft(Kind.FILL, fill_row(replace(fill, at_ms=at_ms)), number))
         if drafts:
+            reach("fill-unwritten")
             self._chronicle.tell(drafts)
+            reach("fill-written")
 
 
 def _has_names(fill: Fill) -> bool:

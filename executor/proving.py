@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from executor.chronicle import Chronicle
+from executor.failpoints import reach
 from executor.flights import LEG_UNDECIDED, Flight, LegOrder, awaited
 from executor.resolver import Seen, proof
 from executor.snapshot import draft
@@ -153,7 +154,9 @@ class Prover:
             return
         self._nothing.pop(leg.order_hash, None)
         row = records.Verdict(seen.at_ms, proven.evidence, proven.state, proven.reason)
+        reach("verdict-unwritten")
         self._chronicle.tell([draft(Kind.VERDICT, row, flight.id, place)])
+        reach("verdict-written")
 
 
 def undecided(flight: Flight) -> list[LegOrder]:

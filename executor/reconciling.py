@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from executor.chronicle import Chronicle
 from executor.comparing import Comparison, Theirs, Tolerance, compare
+from executor.failpoints import reach
 from executor.snapshot import draft, word
 from executor.venue import Unavailable, Venue
 from shm import records
@@ -157,6 +158,7 @@ class Reconciler:
         ours = state.ledger.cash_usd_e6 + sum(one.paid_usd_e6 for one in found.paid)
         row = records.Compared(ours, theirs.cash_usd_e6, 0, asked, len(found.positions))
         if paid or asked:  # that cash agrees every few seconds need not be remembered
+            reach("compared-unwritten")
             self._chronicle.tell([*paid, draft(Kind.COMPARED, row)])
 
     async def until_true(

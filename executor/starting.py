@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from executor.chronicle import Chronicle
 from executor.credentials import hand_over
+from executor.failpoints import reach
 from executor.intake import Intake
 from executor.journal import Journal
 from executor.ledger import Fill
@@ -38,6 +39,7 @@ BUILD = b"polytrio"
 async def log_in(stage: Stage, venue: Venue, stopping: Callable[[], bool]) -> bool:
     """Log in and give the killer what it needs; False: told to stop."""
     await insist("log in", venue.log_in, stopping)
+    reach("logged-in")
     if venue.credentials is None:
         return False
     try:
@@ -80,7 +82,9 @@ async def open_ledger(
         wallet=bytes.fromhex(venue.wallet.maker[2:]).rjust(32, b"\0"),
         build=BUILD,
     )
+    reach("opened-unwritten")
     chronicle.tell([draft(Kind.OPENED, row)], durable=True)
+    reach("opened")
     intake.open()
     intake.take(trades)
     return True
