@@ -60,7 +60,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "POLYTRIO_INSTANCE": settings.instance,
         "POLYTRIO_RUN_DIR": str(run_dir),
         "POLYTRIO_SIM_OPTIONS": " ".join(settings.sim_options()),
-        "POLYTRIO_START_SIM": "true" if settings.venue == "sim" else "false",
+        "POLYTRIO_START_SIM": "true" if settings.mode == "paper" else "false",
     }
 
 

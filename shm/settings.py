@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from shm.errors import LiveRefused
+from shm.errors import ConfigError, LiveRefused
 from shm.limits import JournalSettings, RiskSettings
 from shm.ranges import Coin, Count, Millis, Name, Port, Seconds, Section, UsdE6
 
@@ -25,8 +25,8 @@ from shm.ranges import Coin, Count, Millis, Name, Port, Seconds, Section, UsdE6
 class VenueSettings(Section, frozen=True):
     """Addresses of the venue. Empty ones follow from `venue`.
 
-    With `venue = "polymarket"` on paper, Gamma and the market channel are the live venue's, which the
-    simulated exchange mirrors; orders go to the latter.
+    With `venue = "polymarket"` on paper, Gamma and the market channel are the live venue's, which
+    the simulated exchange mirrors; orders go to the latter.
     """
 
     clob_url: str = ""
@@ -45,7 +45,7 @@ LIVE_VENUE = VenueSettings(
 
 
 class SimSettings(Section, frozen=True):
-    """The simulated exchange, when `venue = "sim"`."""
+    """The simulated exchange; where it mirrors a live venue the two rates mean nothing."""
 
     port: Port = 0
     """0: any free port (`polytrio run` only; under supervisord name one)."""
@@ -226,11 +226,16 @@ class Settings(Section, frozen=True):
         return "live data, simulated money" if self.mirrors else f"{self.mode} money"
 
     def require_supported(self) -> None:
-        """Refuse what this version cannot do safely: real money, and paper that leaves the house."""
+        """Refuse what this version cannot do safely: real money, and paper orders that leave."""
         if self.execution == "live":
             raise LiveRefused(
                 'execution = "live": this version does not trade real money, because the journal '
                 'and the risk limits that it needs are not built yet; set execution = "paper"'
+            )
+        if self.mirrors and self.desk.hourly:
+            raise ConfigError(
+                "desk.hourly = true: only the daily ladders of the live venue are mirrored; "
+                "set it to false"
             )
         # Where orders go, and what acts on them. Reading the live venue's public data is no harm.
         for key in ("clob_url", "user_ws_url"):

@@ -51,9 +51,13 @@ from sim.server import Door, WallClock
     help="Append the exchange's own account of everything to this file (JSON lines).",
 )
 @click.option(
-    "--mirror", metavar="WS_URL", help="Live market channel whose books are mirrored (docs/paper.md)."
+    "--mirror",
+    metavar="WS_URL",
+    help="Live market channel whose books are mirrored (docs/paper.md).",
 )
-@click.option("--mirror-gamma", metavar="URL", help="Live Gamma that lists the ladders of --mirror.")
+@click.option(
+    "--mirror-gamma", metavar="URL", help="Live Gamma that lists the ladders of --mirror."
+)
 @click.option("--die-with-parent", "tied", is_flag=True, help="End when the parent ends (Linux).")
 def main(
     *,

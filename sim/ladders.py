@@ -30,8 +30,8 @@ class Listing:
     """One market as it is listed.
 
     Above: `lower_e4` is the strike. Brackets: the bounds, None for an open end. `ordinal` is
-    Gamma's groupItemThreshold. Bounds in units of $0.0001. `told` is the object of a live venue that
-    the market is mirrored from; then there are no bounds.
+    Gamma's groupItemThreshold. Bounds in units of $0.0001. `told` is the live venue's object
+    of a market that is mirrored; then there are no bounds.
     """
 
     facts: Facts

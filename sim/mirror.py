@@ -1,8 +1,8 @@
 """Live books as a source: ladders, books and outcomes are the live venue's, trades are ours. Pure.
 
-The live venue's words come in as values (`learn`, `hear`, `lost`), with the time; sim/mirror_link.py
-fetches them. The books are held by the house, so that our orders match against real depth by the
-venue's rules; a market ends when the live venue says how, and by nothing else.
+The live venue's words come in as values (`learn`, `hear`, `lost`), with the time;
+sim/mirror_link.py fetches them. The books are held by the house, so that our orders match against
+real depth by the venue's rules; a market ends when the live venue says how, and by nothing else.
 """
 
 import logging
@@ -233,7 +233,10 @@ class Mirror:
             self.news = True
         if kind not in _KINDS:
             return []
-        one = self.markets.get(market_of(part) or "")
+        about = market_of(part)
+        if about is None:
+            raise ValueError(f"a {kind} without a market")
+        one = self.markets.get(about)
         if one is None or not one.open:
             return []
         if kind == "market_resolved":

@@ -101,7 +101,7 @@ class Line:
             if now_s - pinged_s > PING_S:
                 pinged_s = now_s
                 await socket.send_str("PING")
-            if now_s - asked_s > ASK_AGAIN_S or self.mirror.doubted and now_s - asked_s > TICK_S:
+            if now_s - asked_s > ASK_AGAIN_S or (self.mirror.doubted and now_s - asked_s > TICK_S):
                 asked_s = now_s
                 await self._ask_again(socket)
 
@@ -130,7 +130,7 @@ class Line:
                 await _say(socket, {"operation": "unsubscribe"}, gone)
 
     async def _ask_again(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """New snapshots of what is in doubt, or has not had one; a second subscription gets none."""
+        """New snapshots of what is in doubt or has had none; a second subscription gets none."""
         doubted = self.mirror.doubted & self._asked
         self.mirror.doubted -= doubted
         again = sorted(doubted | self.mirror.stale(self._asked))
@@ -142,9 +142,7 @@ class Line:
 async def _say(
     socket: aiohttp.ClientWebSocketResponse, how: dict[str, str], tokens: list[str]
 ) -> None:
-    await socket.send_str(
-        json.dumps({**how, "assets_ids": tokens, "custom_feature_enabled": True})
-    )
+    await socket.send_str(json.dumps({**how, "assets_ids": tokens, "custom_feature_enabled": True}))
 
 
 def pause_s(failures: int, rng: Random) -> float:

@@ -89,7 +89,7 @@ class Link:
                 except Unreachable as error:
                     why = str(error)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    why = f"{self.addresses.market_ws}: {error or type(error).__name__}"
+                    why = f"{self.addresses.market_ws}: {_why(error)}"
             if time.monotonic() > deadline_s:
                 raise VenueUnreachable(
                     f"the live venue cannot be reached ({why}): look at the network, and at "
@@ -178,7 +178,7 @@ class Link:
             parts = msgspec.json.decode(body, type=list[msgspec.Raw])
             return [read_event(bytes(part), coin) for part in parts]
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unreachable(f"{url}: {error or type(error).__name__}") from error
+            raise Unreachable(f"{url}: {_why(error)}") from error
 
     def _complain(self, trouble: str) -> None:
         if trouble != self._said:
@@ -201,7 +201,11 @@ class Link:
             room = next((one for one in self._lines if len(one.tokens) < TOKENS_A_LINE), None)
             if room is None:
                 room = Line(
-                    self.addresses.market_ws, self.mirror, self.clock, self._publish, random.Random()
+                    self.addresses.market_ws,
+                    self.mirror,
+                    self.clock,
+                    self._publish,
+                    random.Random(),
                 )
                 self._lines.append(room)
                 self._tasks.add(asyncio.create_task(room.run(session)))
@@ -213,6 +217,11 @@ class Link:
     def _publish(self, events: Iterable[Event], now_ms: int) -> None:
         self.mirror.exchange.truth.ms = now_ms
         self.deliver(events)
+
+
+def _why(error: Exception) -> str:
+    """Some errors of the network have no text."""
+    return str(error) or type(error).__name__
 
 
 async def _body(reply: aiohttp.ClientResponse) -> bytes:

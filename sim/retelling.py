@@ -46,7 +46,7 @@ class _Market(msgspec.Struct):
     outcomePrices: str | list[str] = "[]"  # noqa: N815
     version: str | None = None
     groupItemTitle: str | None = None  # noqa: N815
-    questionID: str | None = None
+    questionID: str | None = None  # noqa: N815
     negRiskRequestID: str | None = None  # noqa: N815
     negRisk: bool | None = None  # noqa: N815
     active: bool | None = None
@@ -229,9 +229,7 @@ def event_again(told: Mapping[str, Any], *, accepting: bool) -> dict[str, Any]:
     return own | {"closed": bool(told.get("closed")) or not accepting}
 
 
-def market_again(
-    told: Mapping[str, Any], ours: Mapping[str, Any], *, over: bool
-) -> dict[str, Any]:
+def market_again(told: Mapping[str, Any], ours: Mapping[str, Any], *, over: bool) -> dict[str, Any]:
     """A market's members with `ours` in place of those that its state decides.
 
     The live venue's last prices count when it has closed the market and ours is not `over` yet.

@@ -20,8 +20,8 @@ from sim.source import Source
 class Venue:
     """The exchange, its listing, what feeds it, and what the process counts.
 
-    `skew_ms` is how far the venue's clock is off, as clients can see it. `mirror` is the source once
-    more, where it mirrors a live venue.
+    `skew_ms` is how far the venue's clock is off, as clients can see it. `mirror` is the source
+    once more, where it mirrors a live venue.
     """
 
     exchange: Exchange
