@@ -125,7 +125,7 @@ def test_the_model_catches_a_planted_defect(monkeypatch, defect):
         )
     elif defect == "shows what crosses":
         script += [("change", [(bid, 10 * SHARE)])]
-        monkeypatch.setattr(Reflection, "_visible", lambda self: {bid: 10 * SHARE})
+        monkeypatch.setattr(Reflection, "_visible", lambda _self: {bid: 10 * SHARE})
     else:
         script += [("lose", None)]
         monkeypatch.setattr(Reflection, "_visible", lambda self: self.live)
