@@ -111,6 +111,8 @@ class Line:
         if self.trouble:
             if self._failures:
                 _LOG.warning("live feed is back")
+                # Much may have happened meanwhile; and Gamma may have been away, too.
+                self.mirror.news = True
             self.trouble = ""
             self._failures = 0
 
