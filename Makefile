@@ -4,11 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup run test proof soak fuzz lockstep check bench clean
+.PHONY: setup run test proof crash soak soak-rate fuzz lockstep check bench clean
 
 setup: $(READY)
 
-KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.pxd ingest/*.h engine/*.pyx engine/*.pxd engine/*.h executor/*.pyx executor/*.pxd executor/*.h)
+KERNEL_SOURCES := $(wildcard shm/*.pyx shm/*.pxd shm/*.h ingest/*.pyx ingest/*.pxd ingest/*.h engine/*.pyx engine/*.pxi engine/*.pxd engine/*.h executor/*.pyx executor/*.pxd executor/*.h)
 
 $(READY): pyproject.toml requirements/dev.txt $(KERNEL_SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -28,10 +28,16 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 proof: setup
-	$(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+	$(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
+
+crash: setup
+	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
 
 soak: setup
-	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof $(ARGS)
+	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
+
+soak-rate: setup
+	$(BIN)/polytrio bench soak --profile twice --minutes 10 $(ARGS)
 
 fuzz: setup
 	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,10 +29,13 @@ from shm.control import require_settings
 from shm.errors import ConfigError, PolytrioError
 from shm.fabric import Fabric
 from shm.kill import DIR_MODE, Kill
+from shm.passwords import CREDENTIAL, credential, needs_password
 from shm.process import start_ticks
-from shm.roles import Health, RoleLock, RoleTable, health
-from shm.settings import Settings, load
+from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
+from shm.settings import Settings
+from shm.sources import Loaded, derived, read, with_values
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
+from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
 ROOT = Path(__file__).resolve().parent
@@ -51,48 +55,72 @@ def tool(name: str) -> str:
     return str(path)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """What deploy/supervisord.conf refers to as %(ENV_...)s."""
+def environment(settings: Settings, sim: Settings | None = None) -> dict[str, str]:
+    """What deploy/supervisord.conf refers to as %(ENV_...)s.
+
+    The simulated exchange is started by `sim`: the same settings before its own addresses were
+    filled in, because those of a live venue that it mirrors stand there.
+    """
     run_dir = settings.var_path.resolve()
     return {
         **os.environ,
         "POLYTRIO_PYTHON_BIN": sys.executable,
         "POLYTRIO_INSTANCE": settings.instance,
         "POLYTRIO_RUN_DIR": str(run_dir),
-        "POLYTRIO_SIM_OPTIONS": " ".join(settings.sim_options()),
+        "POLYTRIO_SIM_OPTIONS": " ".join((sim or settings).sim_options()),
         "POLYTRIO_START_SIM": "true" if settings.mode == "paper" else "false",
     }
 
 
-def deployed(config: Path | None, instance: str | None) -> Settings:
+def deployed(config: Path | None, instance: str | None) -> Loaded:
     """The settings of a deployment: those of the file, with the exchange at a known port."""
     overrides = {"POLYTRIO__INSTANCE": instance} if instance else {}
-    settings = load(config, {**os.environ, **overrides})
+    loaded = read(config, {**os.environ, **overrides})
+    settings = loaded.settings
     settings.require_supported()
     port = settings.sim.port or SIM_PORT
     sim = msgspec.structs.replace(settings.sim, port=port)
     settings = msgspec.structs.replace(settings, sim=sim)
-    return settings.with_addresses(f"http://127.0.0.1:{port}")
+    return derived(loaded, settings.with_addresses(f"http://127.0.0.1:{port}"))
+
+
+def as_read(loaded: Loaded) -> Settings:
+    """The settings with the venue's addresses as they were read."""
+    filled = loaded.origin.filled
+    return with_values(
+        loaded.settings, {key: filled[key] for key in filled if key.startswith("venues.")}
+    )
+
+
+def require_password(key_file: Path, given: Mapping[str, str]) -> None:
+    """Nobody types under supervisord, and it closes what its children could inherit."""
+    if needs_password(key_file) and credential(given) is None:
+        raise ConfigError(
+            f"key file {key_file} is a keystore: under supervisord its password is the systemd "
+            f"credential {CREDENTIAL!r} (docs/security.md), or use `polytrio run`"
+        )
 
 
 def up(config: Path | None, instance: str | None) -> None:
     """Make the segments, then become supervisord, which keeps the supervisor's lock for life."""
-    settings = deployed(config, instance)
+    loaded = deployed(config, instance)
+    settings = loaded.settings
     backend.require_usable()
     if not backend.NATIVE:
         log.warning(backend.notice())
+    require_password(settings.key_path, os.environ)
     supervisord = tool("supervisord")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     lock.take()
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     (settings.var_path / "log").mkdir(exist_ok=True)
-    create_all(settings)
+    create_all(*loaded)
     lock.keep_over_exec()
     # Inherited by all stages: a kill signal waits until its stage can hear it (shm/stage.py).
     # supervisord itself would only open its logs again.
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
     command = [supervisord, "--nodaemon", "--configuration", str(CONFIG)]
-    os.execve(supervisord, command, environment(settings))  # noqa: S606  # becomes supervisord
+    os.execve(supervisord, command, environment(settings, as_read(loaded)))  # noqa: S606
 
 
 def control(settings: Settings, *words: str) -> int:
@@ -103,7 +131,7 @@ def control(settings: Settings, *words: str) -> int:
 
 def down(config: Path | None, instance: str | None) -> None:
     """Stop a deployment in order and remove its segments."""
-    settings = deployed(config, instance)
+    settings = deployed(config, instance).settings
     control(settings, "shutdown")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     deadline_s = time.monotonic() + STOP_PATIENCE_S
@@ -139,17 +167,22 @@ class Watch:
     """
 
     def __init__(self, instance: str) -> None:
-        fabric = Fabric(instance)
+        fabric = Fabric(instance, Role.SUPERVISOR)
+        # supervisord has the supervisor's lock, and we act for it: fenced with it.
+        deputy = RoleDeputy(fabric.segment("control", writable=True), Role.SUPERVISOR)
+        fabric.fence = deputy.fence
         self._instance = instance
         self._fabric = fabric
+        self.supervision = Supervision(fabric)
         self._table = RoleTable(fabric.segment("control", writable=False))
         self._settings = require_settings(fabric)
         self.kill = Kill(fabric, self._settings.var_path)
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
 
     def look(self) -> None:
-        """Look at every stage once."""
+        """Look at every stage once, and at the settings."""
         self._fabric.require_named()
+        self.supervision.turn()
         now_ns = time.monotonic_ns()
         for role in SUPERVISED:
             seen = health(self._table, self._instance, role, now_ns)
@@ -176,7 +209,10 @@ class Watch:
         while crashes and now_s - crashes[0] > 60.0:
             crashes.popleft()
         log.warning("%s died; %d times within the last minute", name, len(crashes))
-        if len(crashes) > self._settings.stages.restarts_per_minute:
+        role = next((role for role in SUPERVISED if role.label == name), None)
+        if role is not None and self.supervision.stage_died(role, len(crashes)):
+            crashes.clear()  # as another program, in a way
+        elif len(crashes) > self.supervision.limits.restarts_per_minute:
             log.error("%s keeps crashing: stopping it", name)
             self.kill.press("supervisord", f"{name} keeps crashing")
             control(self._settings, "stop", name)
@@ -194,6 +230,7 @@ def watch(instance: str) -> None:
     """The listener's loop: events as they come, a look at the heartbeats in between."""
     guard = Watch(instance)
     signal.signal(KILL_SIGNAL, lambda *_: guard.kill.press("signal to watch"))
+    signal.signal(signal.SIGHUP, lambda *_: guard.supervision.reloader.ask())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {KILL_SIGNAL})
     listener_says("READY\n")
     while True:
@@ -221,7 +258,7 @@ def main() -> None:
             case "down":
                 down(arguments.config, arguments.instance)
             case _:
-                sys.exit(control(deployed(arguments.config, arguments.instance), "status"))
+                sys.exit(control(deployed(arguments.config, arguments.instance).settings, "status"))
     except PolytrioError as error:
         sys.stderr.write(f"supervisor: {error}\n")
         sys.exit(error.exit_code)

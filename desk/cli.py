@@ -5,35 +5,16 @@ Commands import what they need when they are called, so that `--help` answers at
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from shm.errors import InputError, PolytrioError
-
-
-def _known_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """One line and a distinct exit code (shm/errors.py) for every error with a known cause."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except PolytrioError as error:
-            click.echo(f"polytrio: {error}", err=True)
-            sys.exit(getattr(error, "code", error.exit_code))
-
-    return run
-
-
-_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Settings file; ./polytrio.toml if present, else the defaults.",
-)
+from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.loading import bench
+from desk.remembering import journal
+from desk.steering import configuration, mode, shadow
+from desk.studying import baskets, explain, replay, scan
 
 
 @click.group()
@@ -43,41 +24,49 @@ def main() -> None:
 
     Exit codes: 0 done, 2 wrong usage, 3 settings, 4 shared memory, 5 already running, 7 port taken,
     8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 12 journal, 13 not
-    confirmed, 14 doctor found something, 1 a defect.
+    confirmed, 14 doctor found something, 15 the live venue cannot be reached, 1 a defect.
     """
 
 
+for _verb in (mode, configuration, shadow, journal, replay, scan, baskets, explain, bench):
+    main.add_command(_verb)
+
+
 @main.command()
-@_config
+@config_option
 @click.option("--venue", type=click.Choice(["sim", "polymarket"]), help="Overrides the settings.")
 @click.option("--instance", help="Overrides the settings: run several systems side by side.")
 @click.option(
     "--for", "seconds", type=click.FloatRange(min=0.1), help="End by itself after SECONDS."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-@_known_errors
+@click.option("--password-fd", type=int, help="Descriptor with the password of the key file.")
+@known_errors
 def run(
+    *,
     config: Path | None,
     venue: str | None,
     instance: str | None,
     seconds: float | None,
     as_json: bool,
+    password_fd: int | None,
 ) -> None:
     """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
     from desk.run import run as run_system  # noqa: PLC0415
-    from shm.settings import load  # noqa: PLC0415
+    from shm.sources import read  # noqa: PLC0415
 
     environment = dict(os.environ)
     if venue:
         environment["POLYTRIO__VENUE"] = venue
     if instance:
         environment["POLYTRIO__INSTANCE"] = instance
-    sys.exit(run_system(load(config, environment), seconds, as_json=as_json))
+    loaded = read(config, environment)
+    sys.exit(run_system(loaded, seconds, as_json=as_json, password_fd=password_fd))
 
 
 @main.command()
 @click.option("--instance", default="main", show_default=True, help="Which running system.")
-@_known_errors
+@known_errors
 def serve(instance: str) -> None:
     """Discovery and switches without a screen; supervisord runs this beside the stages."""
     from desk.serve import serve as serve_desk  # noqa: PLC0415
@@ -86,11 +75,11 @@ def serve(instance: str) -> None:
 
 
 @main.command()
-@_config
+@config_option
 @click.option("--instance", help="Which running system; default: the one of the settings.")
 @click.option("--discover", is_flag=True, help="Ask the venue afresh instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@_known_errors
+@known_errors
 def markets(config: Path | None, instance: str | None, discover: bool, as_json: bool) -> None:
     """Ladders that are traded, markets that are not and why, and families whose rules differ."""
     import msgspec  # noqa: PLC0415
@@ -111,16 +100,12 @@ def markets(config: Path | None, instance: str | None, discover: bool, as_json: 
         view.show(picture, Console())
 
 
-_running = click.option("--instance", help="Which system; default: the one of the settings.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
 @main.command()
 @click.option("--reason", default="", help="For the record.")
-@_config
-@_running
-@_json
-@_known_errors
+@config_option
+@instance_option
+@json_option
+@known_errors
 def kill(reason: str, config: Path | None, instance: str | None, as_json: bool) -> None:
     """Stop all trading at once and cancel whatever rests; `polytrio arm` allows it again."""
     from desk import killing  # noqa: PLC0415
@@ -133,10 +118,10 @@ def kill(reason: str, config: Path | None, instance: str | None, as_json: bool) 
 
 @main.command()
 @click.option("--wallet", default="", help="With real money: its address, typed out in full.")
-@_config
-@_running
-@_json
-@_known_errors
+@config_option
+@instance_option
+@json_option
+@known_errors
 def arm(wallet: str, config: Path | None, instance: str | None, as_json: bool) -> None:
     """Allow trading (again), once the executor has found its ledger true."""
     from desk import killing  # noqa: PLC0415
@@ -149,10 +134,10 @@ def arm(wallet: str, config: Path | None, instance: str | None, as_json: bool) -
 
 
 @main.command()
-@_config
-@_running
-@_json
-@_known_errors
+@config_option
+@instance_option
+@json_option
+@known_errors
 def status(config: Path | None, instance: str | None, as_json: bool) -> None:
     """Who lives, what stops trading, what the account says."""
     from desk import killing  # noqa: PLC0415
@@ -170,49 +155,33 @@ def _tell(outcome: Any, as_json: bool) -> None:
         click.echo("\n".join(outcome.lines()))
 
 
-@main.command()
-@click.option("--markets", required=True, type=click.Path(path_type=Path), help="Markets CSV.")
-@click.option("--quotes", required=True, type=click.Path(path_type=Path), help="Quotes CSV.")
-@click.option("--out", type=click.Path(path_type=Path), help="CSV of every positive evaluation.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@_known_errors
-def replay(markets: Path, quotes: Path, out: Path | None, as_json: bool) -> None:
-    """Run a recording through parser, books and engine, and count what they find."""
-    import msgspec  # noqa: PLC0415
-
-    from desk.replay import run as run_replay  # noqa: PLC0415
-
-    if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
-        raise InputError(f"--out {out} is one of the inputs")
-    outcome = run_replay(markets, quotes, out)
-    if as_json:
-        click.echo(msgspec.json.encode(outcome.as_json()))
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
-    for name, count in outcome.kinds.items():
-        best = outcome.best_net_e8.get(name)
-        table.add_row(
-            name,
-            f"{count.evaluations:,}",
-            f"{count.gross_positive:,}",
-            f"{count.net_positive:,}",
-            "-" if best is None else f"{best / 1e6:+.2f}",
-        )
-    Console().print(table)
-    click.echo(f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets")
+_PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def sim(arguments: tuple[str, ...]) -> None:
     """The simulated exchange on its own; `polytrio sim --help` lists its options."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "sim", *arguments])  # noqa: S606
+    _become("sim", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def wallet(arguments: tuple[str, ...]) -> None:
+    """Key files: new, import, check; `polytrio wallet --help` lists the options."""
+    _become("executor.purse", arguments)
+
+
+@main.command(context_settings=_PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Prove wallet, contracts, allowances, balance and clock; `polytrio doctor --help`."""
+    _become("executor.doctor", arguments)
+
+
+def _become(module: str, arguments: tuple[str, ...]) -> None:
+    """Nothing that holds a key, and nothing that is the venue, ever runs in the desk's process."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from desk.crawler import Crawler, Found, HttpVenue, Unreachable, open_session
+from desk.crawler import Crawler, Found, HttpVenue, Unreachable, Venue, open_session
 from desk.families import Unpaired, groups_of, in_words, unpaired
 from desk.findings import Findings, write_findings
 from desk.ladders import Refused
@@ -23,6 +23,7 @@ from shm.codes import MarketState
 from shm.fabric import Fabric
 from shm.layout import DESK_STATS, Market
 from shm.markets import MarketsReader, MarketsWriter
+from shm.promoted import signature
 from shm.settings import Settings
 
 RETRY_S = 1.0
@@ -54,6 +55,8 @@ class Discovery:
         self._generation, rows = MarketsReader(fabric).read()
         self._tenancy = Tenancy(rows, self._now_ms(), settings.desk.row_grace_s * 1000)
         self._published = _comparable(rows)
+        self._promoted: tuple[int, int] | None = None
+        """Of the file that the last generation was made with; not known of a predecessor's."""
         self._absent: Counter[int] = Counter()
         """By key: in how many rounds a market was missing that had been there."""
         self._look_again = asyncio.Event()
@@ -75,9 +78,9 @@ class Discovery:
     async def run(self) -> None:
         """Keep the table up to date until cancelled."""
         async with open_session() as session:
-            crawler = Crawler(HttpVenue(session), self._settings)
             clocks = [
-                asyncio.ensure_future(one) for one in (self._ask_forever(crawler), self._tick_on())
+                asyncio.ensure_future(one)
+                for one in (self._ask_forever(HttpVenue(session)), self._tick_on())
             ]
             try:
                 await asyncio.gather(*clocks)
@@ -85,9 +88,12 @@ class Discovery:
                 for one in clocks:
                     one.cancel()
 
-    async def _ask_forever(self, crawler: Crawler) -> None:
+    async def _ask_forever(self, venue: Venue) -> None:
+        settings, crawler = self._settings, Crawler(venue, self._settings)
         while True:
             self._look_again.clear()
+            if settings is not self._settings:
+                settings, crawler = self._settings, Crawler(venue, self._settings)
             await self.round(crawler)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look_again.wait(), self.pause_s)
@@ -106,6 +112,17 @@ class Discovery:
             self.tick()
             await asyncio.sleep(TICK_S)
 
+    def follow(self, settings: Settings) -> None:
+        """Go over to other settings: the venue is asked at once, and what is not wanted goes."""
+        if settings.desk == self._settings.desk:
+            self._settings = settings
+            return
+        self._settings = settings
+        self._tenancy.retime(settings.desk.row_grace_s * 1000)
+        self._absent = Counter({market.key: ABSENT_ROUNDS - 1 for market in self._active()})
+        self._wanted_since = self._clock()
+        self._look_again.set()
+
     # --- time -----------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -116,7 +133,8 @@ class Discovery:
             self._wanted_since = now
             self._look_again.set()
         now_ms = self._now_ms()
-        if self._tenancy.due(now_ms):
+        promoted = signature(self._settings.var_path)
+        if self._tenancy.due(now_ms) or promoted != self._promoted:
             self.publish([market for market in self._active() if market.expiry_ms > now_ms])
 
     def _active(self) -> list[Market]:
@@ -185,13 +203,19 @@ class Discovery:
     # --- publication ----------------------------------------------------------------------------
 
     def publish(self, wanted: Sequence[Market]) -> None:
-        """Make exactly these markets the active ones; a new generation if anything changed."""
+        """Make exactly these markets the active ones; a new generation if anything changed.
+
+        Baskets that somebody promoted (shm/promoted.py) are compiled with a generation: a new file
+        makes a new one.
+        """
         homeless = self._tenancy.arrange(wanted, self._now_ms())
         if homeless:
             _log.warning("%d markets do not fit into the markets table", homeless)
         rows = self._tenancy.rows
-        if _comparable(rows) == self._published:
+        promoted = signature(self._settings.var_path)
+        if _comparable(rows) == self._published and promoted == self._promoted:
             return
+        self._promoted = promoted
         self._generation += 1
         self._published = _comparable(rows)
         self._writer.publish(self._generation, rows)

@@ -3,7 +3,8 @@
 The same policy that deploy/supervisord.conf and `supervisor.py watch` carry out in a deployment: a
 crash is answered with a restart, an exit code of the error tree is not (trying again would not
 help), a stage whose heartbeat stands still is killed, and a stage that keeps crashing is left down,
-which stops all trading (shm/kill.py).
+which stops all trading (shm/kill.py). Before that a compiled one is tried in Python, and changed
+settings are taken over while all this runs (shm/supervision.py).
 """
 
 import asyncio
@@ -23,8 +24,10 @@ from shm.codes import Role
 from shm.errors import EXIT_CODES_FINAL, GaveUp, PolytrioError
 from shm.fabric import Fabric
 from shm.kill import Kill
+from shm.passwords import handed
 from shm.roles import START_GRACE_NS, RoleTable, health
 from shm.stage import KILL_SIGNAL
+from shm.supervision import Supervision
 
 WATCH_S = 0.1
 RESTART_DELAY_S = 0.2
@@ -77,12 +80,19 @@ class Tree:
     """See the module."""
 
     def __init__(
-        self, fabric: Fabric, children: list[Child], restarts_per_minute: int, kill: Kill
+        self,
+        fabric: Fabric,
+        children: list[Child],
+        supervision: Supervision,
+        kill: Kill,
+        password: bytearray | None = None,
     ) -> None:
         self._fabric = fabric
         self._kill = kill
         self._roles = RoleTable(fabric.segment("control", writable=False))
-        self._limit = restarts_per_minute
+        self._supervision = supervision
+        self._password = password
+        """Of the wallet's key file; each executor that is started is handed it, and nobody else."""
         self.children = children
 
     def start(self) -> None:
@@ -95,7 +105,7 @@ class Tree:
         now_s = time.monotonic()
         while child.starts and now_s - child.starts[0] > 60.0:
             child.starts.popleft()
-        if len(child.starts) > self._limit:
+        if len(child.starts) > self._supervision.limits.restarts_per_minute:
             self._kill.press("supervisor", f"{child.name} keeps crashing")
             raise GaveUp(
                 f"{child.name} was started {len(child.starts)} times within a minute and keeps "
@@ -104,20 +114,36 @@ class Tree:
         child.starts.append(now_s)
         child.started_ns = time.monotonic_ns()
         child.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with child.log_path.open("ab") as log, kill_signal_held_back():
+        with (
+            child.log_path.open("ab") as log,
+            self._handed(child) as descriptors,
+            kill_signal_held_back(),
+        ):
+            options = [word for fd in descriptors for word in ("--password-fd", str(fd))]
             child.process = subprocess.Popen(  # noqa: S603  # our own modules
-                child.command,
+                [*child.command, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we stop them in order
+                pass_fds=descriptors,
             )
+
+    @contextlib.contextmanager
+    def _handed(self, child: Child) -> Iterator[tuple[int, ...]]:
+        """Descriptors that a child inherits beyond the usual ones."""
+        if self._password is None or child.role is not Role.EXECUTOR:
+            yield ()
+            return
+        with handed(self._password) as fd:
+            yield (fd,)
 
     async def watch(self) -> None:
         """Look after the children until cancelled; raises when one cannot be kept running."""
         while True:
             for child in self.children:
                 self._look(child)
+            self._supervision.turn()
             await asyncio.sleep(WATCH_S)
 
     def _look(self, child: Child) -> None:
@@ -141,6 +167,8 @@ class Tree:
             raise StageEnded(f"{child.name} ended: {last_line(child.log_path)}", code)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         _log.warning("%s died (%s): starting it again", child.name, how)
+        if self._supervision.stage_died(child.role, len(child.starts)):
+            child.starts.clear()  # as another program, in a way
         child.process = None
         child.next_start_s = time.monotonic() + RESTART_DELAY_S
 

@@ -1,58 +1,49 @@
 """`polytrio replay`: a recording through parser, books and engine in one process, deterministic.
 
-The one place outside the tests where the cores of different stages meet. Each crawl of the
+The one place outside the tests where the cores of different stages meet. Each moment of the
 recording becomes one frame in the venue's own format and goes the way of a live frame: decoded,
 applied whole, shown as a book row, priced. Then every basket is evaluated once. Markets that a
-crawl does not mention are stale, exactly as after a lost connection. No clock is read: two runs
-give the same bytes.
+crawl does not mention are stale, exactly as after a lost connection; in a recording of changes
+(`keep`) they stand as they were. No clock is read: two runs give the same bytes.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import sha256
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track as with_progress
+from rich.table import Table
 
-from desk.ladders import group_number
-from desk.wording import OPEN_LOWER, OPEN_UPPER
+from desk.recording import Moment, frame_of, read_markets, read_moments
+from desk.windows import DELAYS_MS, Fate, Sight, WindowLog, honestly, summarised
 from engine.baskets import Basket, compile_baskets
 from engine.pricer import Edge, Pricer
 from ingest.books import Books, track
 from ingest.publish import book_row
 from shm import backend
-from shm.codes import BasketKind, Exchange, MarketKind, MarketState
+from shm.codes import KIND_WORDS, BasketKind
 from shm.errors import InputError
-from shm.layout import MARKETS_MAX, Market
-from shm.units import UnitError, parse_fixed, parse_price_e4
+from shm.layout import Book, Market
 
-FEE_RATE_E6 = 70_000
-SIZE_TEXT = "100"
-"""The recording has no sizes; each quote stands for a hundred shares."""
-TICK_E4 = 10
-MIN_SIZE_E6 = 5_000_000
 EPOCH = 1
 NEVER_CHECK_HASHES = 1 << 62
 
-KINDS = {
-    "above": MarketKind.ABOVE,
-    "range": MarketKind.RANGE,
-    "below": MarketKind.BELOW,
-    "higher": MarketKind.TOP,
-}
-NAMES = {
-    BasketKind.TRIANGLE_BUY: "trio",
-    BasketKind.COMPLEMENT_BUY: "complement",
-    BasketKind.LADDER_BUY: "ladder",
-}
-MARKET_COLUMNS = {"market_id", "condition_id", "asset", "kind", "lower", "upper", "end_date"}
-QUOTE_COLUMNS = {"timestamp_utc", "market_id", "best_bid", "best_ask"}
+ANALYSED = (
+    BasketKind.TRIANGLE_BUY,
+    BasketKind.COMPLEMENT_BUY,
+    BasketKind.LADDER_BUY,
+    BasketKind.TOP_BRACKET,
+    BasketKind.BRACKETS_YES,
+    BasketKind.BRACKETS_NO,
+)
+"""The kinds that an independent analysis of recordings counts, and so `kinds`; others: `wider`."""
+PAIRS = frozenset({BasketKind.TOP_BRACKET, BasketKind.BOTTOM_BRACKET})
+"""Two markets that ask the same thing: one evaluation, of the better of the two directions."""
 OUT_COLUMNS = ("timestamp_utc", "kind", "market_ids", "gross_e8", "net_e8")
 
 
@@ -65,6 +56,10 @@ class KindCount:
     net_positive: int = 0
 
 
+def _counts(kinds: Iterable[BasketKind]) -> dict[str, KindCount]:
+    return {KIND_WORDS[kind]: KindCount() for kind in kinds}
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a replay found."""
@@ -73,151 +68,72 @@ class Outcome:
     baskets: int
     crawls: int = 0
     frames_refused: int = 0
-    kinds: dict[str, KindCount] = field(
-        default_factory=lambda: {name: KindCount() for name in NAMES.values()}
+    kinds: dict[str, KindCount] = field(default_factory=lambda: _counts(ANALYSED))
+    wider: dict[str, KindCount] = field(
+        default_factory=lambda: _counts(
+            kind for kind in BasketKind if kind not in {BasketKind.NONE, *ANALYSED}
+        )
     )
+    """Kinds beyond `kinds`."""
     best_net_e8: dict[str, int] = field(default_factory=dict)
+    log: WindowLog = field(default_factory=WindowLog)
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        described: dict[str, Any] = msgspec.to_builtins(self)
-        return described
+        windows = self.log.windows()
+        return {
+            "markets": self.markets,
+            "baskets": self.baskets,
+            "crawls": self.crawls,
+            "frames_refused": self.frames_refused,
+            "kinds": msgspec.to_builtins(self.kinds),
+            "wider": msgspec.to_builtins(self.wider),
+            "best_net_e8": self.best_net_e8,
+            "windows": {
+                "resolution_ms": self.log.resolution_ms,
+                "note": honestly(self.log.resolution_ms),
+                "delays_ms": DELAYS_MS,
+                "by_kind_and_expiry": summarised(windows),
+                "each": [window.as_json() for window in windows],
+            },
+        }
 
 
-# --- reading ----------------------------------------------------------------------------------
+class Player:
+    """Books and baskets of a recording, moved on moment by moment."""
 
+    def __init__(self, markets: Sequence[Market], *, keep: bool = False) -> None:
+        self.markets = markets
+        self.books = Books(NEVER_CHECK_HASHES)
+        for market in markets:
+            self.books.add(track(market))
+        self.baskets = compile_baskets(markets).baskets
+        self.pricer = _make_pricer(self.baskets)
+        self.shown: dict[int, Book] = {}
+        """By row: books as shared memory would have them."""
+        self._keep = keep
 
-def _rows(path: Path, columns: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a CSV file; `InputError` names file and line."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = columns - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{path}: no column {', '.join(sorted(missing))}")
-            for row in reader:
-                if None in row.values():
-                    raise InputError(f"{path}, line {reader.line_num}: too few fields")
-                yield reader.line_num, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: {error}") from None
+    def show(self, moment: Moment) -> None:
+        """Apply a whole moment; nothing is evaluated before."""
+        lost = []
+        if not self._keep:
+            present = {quote.row for quote in moment.quotes}
+            lost = self.books.lose(row for row in list(self.books.by_row) if row not in present)
+        applied = self.books.apply(frame_of(moment, self.markets), moment.at_ms * 1_000_000)
+        for tracked in (*lost, *applied.changed.values()):
+            book = self.shown[tracked.row] = book_row(tracked, EPOCH)
+            self.pricer.observe(tracked.row, book, tracked.frames, EPOCH)
 
+    def groups(self, moment: Moment) -> set[int]:
+        """Groups that this moment is a look at."""
+        if self._keep:
+            return {market.group for market in self.markets}
+        return {self.markets[quote.row].group for quote in moment.quotes}
 
-def _bound(text: str, open_value: int) -> int:
-    return parse_fixed(text, 6) if text else open_value
-
-
-def _token(market_id: str, outcome: str) -> bytes:
-    return sha256(f"{market_id}|{outcome}".encode()).digest()
-
-
-def read_markets(path: Path) -> tuple[list[Market], list[str]]:
-    """Market facts with row numbers in file order, and each row's market id.
-
-    The recording names no tokens and no resolution texts: tokens are derived from the id, and all
-    markets of a coin and expiry count as having the same rule.
-    """
-    markets: list[Market] = []
-    ids: list[str] = []
-    for line, row in _rows(path, MARKET_COLUMNS):
-        try:
-            kind = KINDS[row["kind"]]
-            expiry_ms = int(datetime.fromisoformat(row["end_date"]).timestamp() * 1000)
-            condition = bytes.fromhex(row["condition_id"].removeprefix("0x")).rjust(32, b"\0")
-            lower_usd_e6 = _bound(row["lower"], OPEN_LOWER)
-            upper_usd_e6 = _bound(row["upper"], OPEN_UPPER)
-        except (KeyError, ValueError, UnitError) as error:
-            raise InputError(f"{path}, line {line}: {error}") from None
-        if len(markets) == MARKETS_MAX:
-            raise InputError(f"{path}, line {line}: more than {MARKETS_MAX} markets")
-        group = group_number(row["asset"], expiry_ms)
-        ids.append(row["market_id"])
-        markets.append(
-            Market(
-                key=int.from_bytes(condition[:8], "big"),
-                lower_usd_e6=lower_usd_e6,
-                upper_usd_e6=upper_usd_e6,
-                expiry_ms=expiry_ms,
-                min_size_e6=MIN_SIZE_E6,
-                fingerprint=group,
-                condition=condition,
-                yes_token=_token(row["market_id"], "yes"),
-                no_token=_token(row["market_id"], "no"),
-                row=len(markets),
-                group=group,
-                kind=kind,
-                state=MarketState.ACTIVE,
-                exchange=Exchange.STANDARD,
-                tick_e4=TICK_E4,
-                fee_rate_e6=FEE_RATE_E6,
-                taker_delay_ms=0,
-                coin=row["asset"].encode()[:8],
-                slug=row.get("slug", "").encode()[:96],
-            )
-        )
-    return markets, ids
-
-
-@dataclass(frozen=True, slots=True)
-class Crawl:
-    """All quotes of one moment: (row, bid text, ask text), a missing side empty."""
-
-    stamp: str
-    at_ms: int
-    quotes: Sequence[tuple[int, str, str]]
-
-
-def read_crawls(path: Path, ids: Sequence[str]) -> Iterator[Crawl]:
-    """The recording in file order, grouped by time stamp."""
-    row_of = {market_id: row for row, market_id in enumerate(ids)}
-    for stamp, group in groupby(_rows(path, QUOTE_COLUMNS), lambda r: r[1]["timestamp_utc"]):
-        quotes = []
-        for line, row in group:
-            if row["market_id"] not in row_of:
-                raise InputError(f"{path}, line {line}: unknown market {row['market_id']!r}")
-            try:
-                quotes.append(
-                    (row_of[row["market_id"]], _quote(row["best_bid"]), _quote(row["best_ask"]))
-                )
-            except UnitError as error:
-                raise InputError(f"{path}, line {line}: {error}") from None
-        try:
-            at_ms = int(datetime.fromisoformat(stamp).timestamp() * 1000)
-        except ValueError as error:
-            raise InputError(f"{path}: time stamp {stamp!r}: {error}") from None
-        yield Crawl(stamp, at_ms, quotes)
-
-
-def _quote(text: str) -> str:
-    """The wire text of a quote; a bid of 0 and an ask of 1 are the absence of one."""
-    if not text or parse_price_e4(text) in {0, 10_000}:
-        return ""
-    return text
-
-
-def frame_of(crawl: Crawl, markets: Sequence[Market]) -> bytes:
-    """A crawl as the venue would send it: one array of whole books."""
-
-    def side(price: str) -> list[dict[str, str]]:
-        return [{"price": price, "size": SIZE_TEXT}] if price else []
-
-    return msgspec.json.encode(
-        [
-            {
-                "market": "0x" + markets[row].condition.hex(),
-                "asset_id": str(int.from_bytes(markets[row].yes_token, "big")),
-                "timestamp": str(crawl.at_ms),
-                "hash": "",
-                "bids": side(bid),
-                "asks": side(ask),
-                "event_type": "book",
-            }
-            for row, bid, ask in crawl.quotes
-        ]
-    )
-
-
-# --- replaying --------------------------------------------------------------------------------
+    def edges(self) -> list[tuple[int, Edge]]:
+        """Every basket all of whose prices are quoted now, by number."""
+        found = ((number, self.pricer.edge(number)) for number in range(len(self.baskets)))
+        return [(number, edge) for number, edge in found if edge is not None]
 
 
 def _make_pricer(baskets: Sequence[Basket]) -> Pricer:
@@ -228,62 +144,155 @@ def _make_pricer(baskets: Sequence[Basket]) -> Pricer:
 
 
 def replay(
-    markets: Sequence[Market], ids: Sequence[str], crawls: Iterator[Crawl], out: TextIO | None
+    player: Player, ids: Sequence[str], moments: Iterable[Moment], out: TextIO | None
 ) -> Outcome:
-    """Run the crawls through the cores; rows of positive evaluations go to `out`."""
-    books = Books(NEVER_CHECK_HASHES)
-    for market in markets:
-        books.add(track(market))
-    baskets = compile_baskets(markets, wide=False).baskets
-    pricer = _make_pricer(baskets)
-    outcome = Outcome(markets=len(markets), baskets=len(baskets))
+    """Run the moments through the cores; rows of positive evaluations go to `out`."""
+    outcome = Outcome(markets=len(player.markets), baskets=len(player.baskets))
     writer = csv.writer(out, lineterminator="\n") if out else None
     if writer:
         writer.writerow(OUT_COLUMNS)
-    for crawl in crawls:
-        present = {row for row, _, _ in crawl.quotes}
-        lost = books.lose(row for row in list(books.by_row) if row not in present)
-        applied = books.apply(frame_of(crawl, markets), crawl.at_ms * 1_000_000)
-        for tracked in (*lost, *applied.changed.values()):
-            pricer.observe(tracked.row, book_row(tracked, EPOCH), tracked.frames, EPOCH)
+    for moment in moments:
+        player.show(moment)
         outcome.crawls += 1
-        for number, basket in enumerate(baskets):
-            edge = pricer.edge(number)
-            if edge is None:
-                continue
-            _count(outcome, basket, edge)
-            if writer and edge.gross_e8 > 0:
-                writer.writerow(_out_row(crawl, basket, edge, ids))
-    outcome.frames_refused = books.tally["frames_refused"] + books.tally["events_refused"]
+        edges = player.edges()
+        _count(outcome, player.baskets, edges)
+        outcome.log.look(
+            moment.at_ms, player.groups(moment), _sights(player.baskets, edges, moment, ids)
+        )
+        if writer:
+            for number, edge in edges:
+                if edge.gross_e8 > 0:
+                    writer.writerow(_out_row(moment, player.baskets[number], edge, ids))
+    tally = player.books.tally
+    outcome.frames_refused = tally["frames_refused"] + tally["events_refused"]
     return outcome
 
 
-def _count(outcome: Outcome, basket: Basket, edge: Edge) -> None:
-    name = NAMES[basket.kind]
-    count = outcome.kinds[name]
-    count.evaluations += 1
-    count.gross_positive += edge.gross_e8 > 0
-    count.net_positive += edge.net_e8 > 0
-    outcome.best_net_e8[name] = max(outcome.best_net_e8.get(name, edge.net_e8), edge.net_e8)
+def _count(outcome: Outcome, baskets: Sequence[Basket], edges: Sequence[tuple[int, Edge]]) -> None:
+    best: dict[object, tuple[BasketKind, int, int]] = {}
+    for number, edge in edges:
+        basket = baskets[number]
+        name: object = number
+        if basket.kind in PAIRS:
+            name = basket.kind, frozenset(leg.market.row for leg in basket.legs)
+        _, gross_e8, net_e8 = best.get(name, (basket.kind, edge.gross_e8, edge.net_e8))
+        best[name] = basket.kind, max(gross_e8, edge.gross_e8), max(net_e8, edge.net_e8)
+    for kind, gross_e8, net_e8 in best.values():
+        word = KIND_WORDS[kind]
+        count = outcome.kinds[word] if kind in ANALYSED else outcome.wider[word]
+        count.evaluations += 1
+        count.gross_positive += gross_e8 > 0
+        count.net_positive += net_e8 > 0
+        outcome.best_net_e8[word] = max(outcome.best_net_e8.get(word, net_e8), net_e8)
 
 
-def _out_row(crawl: Crawl, basket: Basket, edge: Edge, ids: Sequence[str]) -> tuple[object, ...]:
-    legs = " ".join(ids[leg.market.row] for leg in basket.legs)
-    return crawl.stamp, NAMES[basket.kind], legs, edge.gross_e8, edge.net_e8
+def _sights(
+    baskets: Sequence[Basket],
+    edges: Sequence[tuple[int, Edge]],
+    moment: Moment,
+    ids: Sequence[str],
+) -> Iterator[Sight]:
+    for number, edge in edges:
+        if edge.net_e8 > 0:
+            basket = baskets[number]
+            yield Sight(
+                number=number,
+                kind=KIND_WORDS[basket.kind],
+                legs=_legs(basket, ids),
+                group=basket.group,
+                net_e8=edge.net_e8,
+                size_e6=edge.size_e6,
+                left_ms=max(leg.market.expiry_ms for leg in basket.legs) - moment.at_ms,
+            )
 
 
-def run(markets_path: Path, quotes_path: Path, out_path: Path | None) -> Outcome:
+def _legs(basket: Basket, ids: Sequence[str]) -> str:
+    return " ".join(ids[leg.market.row] for leg in basket.legs)
+
+
+def _out_row(moment: Moment, basket: Basket, edge: Edge, ids: Sequence[str]) -> tuple[object, ...]:
+    word = KIND_WORDS[basket.kind]
+    return moment.stamp, word, _legs(basket, ids), edge.gross_e8, edge.net_e8
+
+
+def run(
+    markets_path: Path, quotes_path: Path, out_path: Path | None, *, keep: bool = False
+) -> Outcome:
     """Read the files, replay, write; progress on stderr when somebody looks."""
     markets, ids = read_markets(markets_path)
-    crawls = list(read_crawls(quotes_path, ids))
+    moments = list(read_moments(quotes_path, ids))
     console = Console(stderr=True)
-    shown = iter(
-        with_progress(crawls, "replaying", console=console, disable=not console.is_terminal)
-    )
+    shown = with_progress(moments, "replaying", console=console, disable=not console.is_terminal)
+    player = Player(markets, keep=keep)
     if out_path is None:
-        return replay(markets, ids, shown, None)
+        return replay(player, ids, shown, None)
     try:
         with out_path.open("w", encoding="utf-8", newline="") as out:
-            return replay(markets, ids, shown, out)
+            return replay(player, ids, shown, out)
     except OSError as error:
         raise InputError(f"{out_path} cannot be written: {error.strerror}") from None
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """The figures for people."""
+    table = Table("basket", "evaluations", "gross > 0", "net > 0", "best net, cents")
+    for name, count in (outcome.kinds | outcome.wider).items():
+        if name in outcome.wider and not count.evaluations:
+            continue
+        best = outcome.best_net_e8.get(name)
+        table.add_row(
+            name,
+            f"{count.evaluations:,}",
+            f"{count.gross_positive:,}",
+            f"{count.net_positive:,}",
+            "-" if best is None else f"{best / 1e6:+.2f}",
+        )
+    console.print(table)
+    rows = summarised(outcome.log.windows())
+    if rows:
+        console.print(_windows_table(rows))
+    console.print(honestly(outcome.log.resolution_ms), highlight=False)
+    console.print(
+        f"{outcome.crawls} crawls, {outcome.markets} markets, {outcome.baskets} baskets",
+        highlight=False,
+    )
+
+
+def _windows_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(
+        title="windows with a net edge (medians)",
+        title_justify="left",
+        caption="by delay: filled; there again, but seen later only; unknown; the rest was gone",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    delays = "/".join(map(str, DELAYS_MS))
+    for heading in (
+        "basket", "to expiry", "windows", "length", "shares", "cents",
+        f"filled {delays} ms", "again", "unknown",
+    ):  # fmt: skip
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        fates = [row["after_ms"][str(delay)] for delay in DELAYS_MS]
+        table.add_row(
+            row["kind"],
+            row["to_expiry"],
+            f"{row['windows']:,}",
+            f"{_duration(row['at_least_ms'])} - {_duration(row['at_most_ms'])}",
+            f"{row['size_e6'] / 1e6:,.0f}",
+            f"{row['net_e8'] / 1e6:.2f}",
+            *(
+                "/".join(str(one[fate.value]) for one in fates)
+                for fate in (Fate.FILLED, Fate.AGAIN, Fate.UNKNOWN)
+            ),
+        )
+    return table
+
+
+def _duration(length_ms: float | None) -> str:
+    if length_ms is None:
+        return "?"
+    if length_ms < 1000:
+        return f"{length_ms:.0f} ms"
+    return f"{length_ms / 1000:.0f} s" if length_ms < 120_000 else f"{length_ms / 60_000:.0f} min"

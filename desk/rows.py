@@ -29,6 +29,11 @@ class Tenancy:
         }
         self._due_ms = self._next_due_ms()
 
+    def retime(self, grace_ms: int) -> None:
+        """Another grace from now on, also for rows that were left before."""
+        self._grace_ms = grace_ms
+        self._due_ms = self._next_due_ms()
+
     def due(self, now_ms: int) -> bool:
         """Whether a market has expired, or a row's grace is over."""
         return now_ms >= self._due_ms

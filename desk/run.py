@@ -8,6 +8,7 @@ the exchange's own ledger, and leaves nothing behind.
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -30,9 +31,13 @@ from desk.view import Screen, plain_line
 from shm import backend
 from shm.codes import STAGES, SUPERVISED, Role, StageState
 from shm.kill import DIR_MODE, Kill
+from shm.passwords import needs_password, obtained, wipe
 from shm.roles import RoleLock
+from shm.secrecy import harden
 from shm.settings import Settings
+from shm.sources import Loaded, derived
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
+from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
 LOOK_S = 0.5
@@ -53,14 +58,20 @@ _log = logging.getLogger("desk.run")
 class Run:
     """One run of the whole system."""
 
-    settings: Settings
+    loaded: Loaded
     seconds: float | None
     as_json: bool
     console: Console
+    password: bytearray | None = field(default=None, repr=False)
     started_s: float = field(default_factory=time.monotonic)
     hurried: bool = False
     feed: Feed | None = None
     """Of a mirroring exchange."""
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The settings as they were read; addresses come when the exchange is up."""
+        self.settings = self.loaded.settings
 
     async def go(self) -> int:
         """Run to the end; the exit code. Errors of the tree are raised."""
@@ -74,13 +85,13 @@ class Run:
             sim, self.settings = await exchange.start(self.settings, logs / "sim.log")
             put_journal_aside(self.settings.var_path)
             try:
-                fabric = create_all(self.settings)
+                fabric = create_all(*derived(self.loaded, self.settings))
                 stack.callback(destroy_all, self.settings.instance)
                 children = stage_children(self.settings.instance, logs, SUPERVISED)
                 kill = Kill(fabric, self.settings.var_path)
                 self._heed_kill_signal(kill)
-                limit = self.settings.stages.restarts_per_minute
-                tree = Tree(fabric, [*children, sim], limit, kill)
+                supervision = Supervision(fabric)
+                tree = Tree(fabric, [*children, sim], supervision, kill, self.password)
                 await self._supervised(tree, kill, stop)
             finally:
                 await Tree.stop_children([sim], STOP_PATIENCE_S)
@@ -238,8 +249,11 @@ def _line_teller(screen: Screen, console: Console) -> Callable[[], None]:
     return tell
 
 
-def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
+def run(
+    loaded: Loaded, seconds: float | None, *, as_json: bool, password_fd: int | None = None
+) -> int:
     """Run the system; see the module. Returns the exit code."""
+    settings = loaded.settings
     settings.require_supported()
     backend.require_usable()
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
@@ -250,4 +264,11 @@ def run(settings: Settings, seconds: float | None, *, as_json: bool) -> int:
     console = Console()
     if not backend.NATIVE:
         Console(stderr=True).print(backend.notice(), style="bold yellow")
-    return asyncio.run(Run(settings, seconds, as_json, console).go())
+    if needs_password(settings.key_path):
+        harden()  # the password is kept as long as executors may have to be started again
+    password = obtained(settings.key_path, password_fd, os.environ)
+    try:
+        return asyncio.run(Run(loaded, seconds, as_json, console, password).go())
+    finally:
+        if password is not None:
+            wipe(password)

@@ -11,9 +11,10 @@ import sys
 import time
 
 from desk.discovery import Discovery
+from desk.modes import ModeKeeper
 from shm import backend
 from shm.codes import Role, StageState
-from shm.control import SwitchPanel, require_settings
+from shm.control import SettingsReader, SwitchPanel, require_published
 from shm.fabric import Fabric
 from shm.roles import RoleHolder, RoleLock
 from shm.stage import LOG_FORMAT
@@ -32,7 +33,11 @@ class Desk:
         self._holder = RoleHolder(fabric.segment("control", writable=True), Role.DESK)
         fabric.fence = self._holder.fence
         self.panel = SwitchPanel(fabric)
-        self.discovery = Discovery(fabric, require_settings(fabric))
+        self._published = SettingsReader(fabric)
+        published = require_published(fabric)
+        self._holder.adopt_settings(published.version)
+        self.modes = ModeKeeper(fabric, self.panel)
+        self.discovery = Discovery(fabric, published.settings)
 
     async def beat(self) -> None:
         """Stamp desk's heartbeat until cancelled; raises if the segments are not ours any more."""
@@ -41,7 +46,17 @@ class Desk:
             self._holder.fence.check()
             self._fabric.require_named()
             self._holder.beat(time.monotonic_ns())
+            self._follow()
             await asyncio.sleep(BEAT_S)
+
+    def _follow(self) -> None:
+        """Hear what is asked for, take over what was changed."""
+        if self._published.changed():
+            published = self._published.read()
+            if published is not None:
+                self.discovery.follow(published.settings)
+                self._holder.adopt_settings(published.version)
+        self.modes.turn()
 
     def leave(self) -> None:
         """Say that desk ends, and give its role back."""

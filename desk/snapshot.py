@@ -1,9 +1,10 @@
 """What the system is doing, gathered once from shared memory: the figures behind every screen."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from desk.modes import ModesWatch
 from shm import layout
 from shm.codes import STAGES, SUPERVISED, FlightState, MarketState, Outcome, Role
 from shm.fabric import Fabric, TableReader
@@ -60,6 +61,8 @@ class Snapshot:
     latency: Mapping[str, Latency] = field(default_factory=dict)
     reports: list[Report] = field(default_factory=list)
     """News since the last look."""
+    notices: Sequence[str] = ()
+    """What nobody may overlook: a fall-back, execution off, engines that differ."""
     orphan_value_usd_e6: int = 0
     """What the filled legs of partial baskets would bring at the present best bids."""
 
@@ -70,6 +73,7 @@ class Observer:
     def __init__(self, instance: str) -> None:
         fabric = Fabric(instance)
         self._fabric = fabric
+        self._modes = ModesWatch(fabric)
         self._instance = instance
         self._roles = RoleTable(fabric.segment("control", writable=False))
         self._markets_reader = MarketsReader(fabric)
@@ -115,8 +119,9 @@ class Observer:
                 if (position := self._positions.read(row)) is not None and position.fills
             },
             best=self._best(),
-            latency=self._latencies(),
+            latency=self.latencies(),
             reports=self._reports.news(),
+            notices=self._modes.look().notices,
             orphan_value_usd_e6=self._orphan_value_usd_e6(),
         )
 
@@ -139,7 +144,8 @@ class Observer:
         quoted = [row for row in rows if row is not None and row.size_e6 > 0]
         return sorted(quoted, key=lambda row: -row.net_e8)
 
-    def _latencies(self) -> dict[str, Latency]:
+    def latencies(self) -> dict[str, Latency]:
+        """Every histogram by its name."""
         found = {}
         for role in STAGES:
             for index in range(STAGE_HISTOGRAMS):

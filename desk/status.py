@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from desk.killing import watched
+from desk.modes import Modes, modes_of
 from shm.codes import SUPERVISED, Cause, Mode, Role, StageState
 from shm.control import SwitchBoard
 from shm.errors import SegmentError
@@ -32,6 +33,8 @@ class Status:
     arming: bool
     switched_on: bool
     account: Account
+    modes: Modes | None = None
+    """None while nothing runs."""
 
     @property
     def running(self) -> bool:
@@ -67,6 +70,7 @@ class Status:
             "cause": _name(Cause, self.account.cause),
             "cash_usd_e6": self.account.cash_usd_e6,
             "exposure_usd_e6": self.account.exposure_usd_e6,
+            "modes": None if self.modes is None else self.modes.as_json(),
             "stages": {role.label: _stage_json(seen) for role, seen in self.roles.items()},
         }
 
@@ -83,6 +87,8 @@ class Status:
             f"exposure ${account.exposure_usd_e6 / 1e6:,.2f}"
         )
         found = [head, *self._kill_lines()]
+        if self.modes is not None:
+            found += [f"  {line}" for line in self.modes.lines()]
         for role, seen in self.roles.items():
             age = f"heartbeat {seen.heartbeat_age_ns / 1e6:,.0f} ms ago" if seen.alive else "down"
             state = _name(StageState, seen.row.state)
@@ -130,6 +136,7 @@ def status(settings: Settings) -> Status:
     instance, now_ns = settings.instance, time.monotonic_ns()
     roles: dict[Role, Health] = {}
     latch, account, switched_on = KILL_LATCH.blank(), ACCOUNT.blank(), False
+    modes: Modes | None = None
     if watched(instance) is not None:
         try:
             fabric = Fabric(instance)
@@ -138,6 +145,7 @@ def status(settings: Settings) -> Status:
             latch = fabric.counters("control.kill", KILL_LATCH, write=False).read()
             account = fabric.read_table("positions.account", ACCOUNT).read(0) or account
             switched_on = SwitchBoard(fabric).trading
+            modes = modes_of(instance)
         except SegmentError:
             roles = {}  # it ended while we looked
     var_path = settings.var_path
@@ -151,4 +159,5 @@ def status(settings: Settings) -> Status:
         arming=being_armed(var_path),
         switched_on=switched_on,
         account=account,
+        modes=modes,
     )

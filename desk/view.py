@@ -58,6 +58,7 @@ class Screen:
             return Text("starting ...")
         return Group(
             Text(self.title, style="bold reverse"),
+            *(Text(f" {notice} ", style="bold white on red") for notice in now.notices),
             _money(now),
             Columns([_stages(now), _flow(now, self.rates)], padding=(0, 1)),
             _edges(now),
@@ -237,4 +238,5 @@ def plain_line(now: Snapshot) -> str:
         f"cash ${now.account.cash_usd_e6 / 1e6:,.2f}, "
         f"locked profit ${now.account.locked_profit_usd_e6 / 1e6:,.2f}"
         + (f", DOWN: {', '.join(down)}" if down else "")
+        + "".join(f", {notice}" for notice in now.notices)
     )

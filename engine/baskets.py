@@ -29,6 +29,7 @@ from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Side
 from shm.layout import MAX_LEGS, Market
 from shm.payoff import Leg, Payoff, payoff
+from shm.promoted import Promoted
 from shm.units import PRICE_ONE_E4
 
 OPTIONAL_LEGS = frozenset({BasketKind.BRACKETS_NO})
@@ -36,6 +37,9 @@ OPTIONAL_LEGS = frozenset({BasketKind.BRACKETS_NO})
 
 NARROW = frozenset({BasketKind.TRIANGLE_BUY, BasketKind.COMPLEMENT_BUY, BasketKind.LADDER_BUY})
 """Kinds over two neighbouring strikes."""
+
+WIDE = frozenset({BasketKind.WIDE_TRIANGLE, BasketKind.WIDE_COMPLEMENT, BasketKind.WIDE_LADDER})
+"""What goes first where there is no room for all."""
 
 End = int | None
 """A bound in micro-dollars, or an open end of the line."""
@@ -82,8 +86,13 @@ class Candidate(NamedTuple):
     claim_e4: int
 
 
-def compile_baskets(markets: Sequence[Market], *, wide: bool = True) -> Compiled:
-    """Every basket among the active markets: trios first, then what is wider, if that is wanted."""
+def compile_baskets(
+    markets: Sequence[Market], *, wide: bool = True, promoted: Sequence[Promoted] = ()
+) -> Compiled:
+    """Every basket among the active markets: trios first, then what is wider, if that is wanted.
+
+    And what was promoted, where it is none of these.
+    """
     families: dict[tuple[int, int], list[Market]] = {}
     for market in markets:
         if market.state == MarketState.ACTIVE:
@@ -91,8 +100,9 @@ def compile_baskets(markets: Sequence[Market], *, wide: bool = True) -> Compiled
     proven: list[Basket] = []
     unproven = too_long = 0
     for (group, _), members in sorted(families.items()):
-        for candidate in _candidates(Family(members)):
-            if not wide and candidate.kind not in NARROW:
+        family = Family(members)
+        for candidate in (*_candidates(family), *_promoted(members, promoted)):
+            if not wide and candidate.kind not in NARROW | {BasketKind.PROMOTED}:
                 continue
             if len(candidate.legs) > MAX_LEGS:
                 too_long += 1
@@ -100,8 +110,8 @@ def compile_baskets(markets: Sequence[Market], *, wide: bool = True) -> Compiled
                 proven.append(basket)
             else:
                 unproven += 1
-    kept = undominated(proven)
-    in_order = sorted(kept, key=lambda basket: basket.kind >= BasketKind.WIDE_TRIANGLE)
+    kept = undominated(_once(proven))
+    in_order = sorted(kept, key=lambda basket: basket.kind in WIDE)
     return Compiled(tuple(in_order), unproven, too_long, len(proven) - len(kept))
 
 
@@ -114,6 +124,29 @@ def prove(candidate: Candidate, group: int) -> Basket | None:
         candidate.kind, ((leg.market.key, leg.outcome, leg.side) for leg in candidate.legs)
     )
     return Basket(identity, candidate.kind, group, candidate.legs, proof)
+
+
+def _promoted(members: Sequence[Market], promoted: Sequence[Promoted]) -> Iterator[Candidate]:
+    """What was promoted of these markets; each claim is still to be proven."""
+    by_key = {market.key: market for market in members}
+    for one in promoted:
+        names = [leg.name for leg in one.legs]
+        if all(key in by_key for key, _ in names) and len(dict(names)) == len(names):
+            legs = tuple(Leg(by_key[key], outcome, Side.BUY) for key, outcome in names)
+            yield Candidate(BasketKind.PROMOTED, legs, one.payout_e4)
+
+
+def _once(baskets: Sequence[Basket]) -> list[Basket]:
+    """Without promoted baskets that have become ones of the families, or were promoted twice."""
+    seen = {names_of(one) for one in baskets if one.kind is not BasketKind.PROMOTED}
+    found = []
+    for basket in baskets:
+        if basket.kind is BasketKind.PROMOTED:
+            if names_of(basket) in seen:
+                continue
+            seen.add(names_of(basket))
+        found.append(basket)
+    return found
 
 
 class Family:

@@ -2,9 +2,16 @@
 #ifndef POLYTRIO_CORE_H
 #define POLYTRIO_CORE_H
 
-#include "edge.h"
+#include "tape.h"
+#include "waiting.h"
 
 /* --- may it be signalled? (engine/gate.py) ----------------------------------------------------- */
+
+/* What else the world looks like, read once a look: all its baskets are judged by the same. */
+static inline void pt_look_around(pt_core *core) {
+    core->trading = pt_load(&core->switches->trading_enabled);
+    core->heartbeat_ns = pt_load(&core->ingest->heartbeat_ns);
+}
 
 static inline enum pt_verdict pt_judge(const pt_core *core, uint32_t number, uint64_t now_ns) {
     const pt_basket *basket = &core->plan->basket[number];
@@ -19,9 +26,9 @@ static inline enum pt_verdict pt_judge(const pt_core *core, uint32_t number, uin
         newest_ns = received_ns > newest_ns ? received_ns : newest_ns;
         busy = busy || core->held[leg[i].row] != 0;
     }
-    if (pt_load(&core->switches->trading_enabled) != 1)
+    if (core->trading != 1)
         return PT_VERDICT_DISABLED;
-    int64_t silent_ns = (int64_t)(now_ns - pt_load(&core->ingest->heartbeat_ns));
+    int64_t silent_ns = (int64_t)(now_ns - core->heartbeat_ns);
     if (silent_ns > core->limits.max_ingest_silence_ns ||
         silent_ns < -core->limits.max_ingest_silence_ns) /* a heartbeat of the future */
         return PT_VERDICT_STALE;
@@ -60,6 +67,7 @@ static inline void pt_fill_signal(const pt_core *core, const pt_basket *basket, 
     memset(signal, 0, sizeof *signal);
     signal->basket = basket->id;
     signal->generation = core->generation;
+    signal->settings_version = core->settings_version;
     signal->kind = basket->kind;
     signal->leg_count = walk->legs;
     signal->payout_e4 = walk->payout_e8 / PT_E8_PER_E4;
@@ -101,6 +109,7 @@ static inline void pt_hold(pt_core *core, const pt_signal *signal) {
         place++;
     pt_pending *pending = &core->pending[place];
     pending->signal = signal->signal;
+    pending->basket = signal->basket;
     pending->created_ns = signal->seen_ns;
     pending->reported_ns = 0;
     pending->legs = signal->leg_count;
@@ -142,6 +151,8 @@ static inline int pt_send_signal(pt_core *core, uint32_t number, const pt_update
     pt_histogram_add(core->frame_to_signal, signal.created_ns - signal.frame_ns);
     pt_histogram_add(core->seen_to_signal, signal.created_ns - signal.seen_ns);
     pt_hold(core, &signal);
+    if (pt_taping(core))
+        core->last_signal = signal;
     return PT_VERDICT_SIGNALLED;
 }
 
@@ -173,13 +184,33 @@ static inline void pt_count_verdict(pt_engine_stats *stats, int verdict) {
     }
 }
 
+/* Judges a hit, and signals it if nothing speaks against it; false: our epoch is over. */
+static inline bool pt_consider(pt_core *core, uint32_t number, const pt_update *update,
+                               uint64_t seen_ns, bool again) {
+    int verdict = pt_judge(core, number, seen_ns);
+    if (verdict == PT_VERDICT_SIGNALLED)
+        verdict = pt_send_signal(core, number, update, seen_ns);
+    if (verdict < 0)
+        return false;
+    /* What has not changed since the last look is not counted again. */
+    if (!again || core->memory.verdict[number] != (uint32_t)verdict)
+        pt_count_verdict(core->stats, verdict);
+    core->memory.verdict[number] = (uint32_t)verdict;
+    core->memory.tries[number] = again ? core->memory.tries[number] + 1 : 0;
+    pt_wait_for(core, number, verdict, seen_ns);
+    pt_tape_verdict(core, number, verdict, seen_ns);
+    return true;
+}
+
 /* Looks at a market that changed and at every basket that it is a leg of; false: epoch is over. */
 static inline bool pt_take_update(pt_core *core, const pt_update *update, uint64_t seen_ns) {
     pt_histogram_add(core->published_to_seen,
                      seen_ns > update->published_ns ? seen_ns - update->published_ns : 0);
     pt_add(&core->stats->updates_seen, 1);
+    pt_look_around(core);
     if (!pt_look(core, update->market)) {
         pt_add(&core->stats->books_busy, 1); /* its writer is at it: the next update will tell */
+        pt_tape_update(core, update, seen_ns, false);
         return true;
     }
     if (update->market >= PT_MARKETS_MAX)
@@ -191,16 +222,60 @@ static inline bool pt_take_update(pt_core *core, const pt_update *update, uint64
         if (!pt_edge_of(core, number, &edge) || edge.net_e8 < core->plan->basket[number].hurdle_e8)
             continue;
         pt_add(&core->stats->hits, 1);
-        int verdict = pt_judge(core, number, seen_ns);
-        if (verdict == PT_VERDICT_SIGNALLED)
-            verdict = pt_send_signal(core, number, update, seen_ns);
-        if (verdict < 0)
+        if (!pt_consider(core, number, update, seen_ns, false))
             return false;
-        core->memory.verdict[number] = (uint32_t)verdict;
-        pt_count_verdict(core->stats, verdict);
     }
-    if (fact->count != 0)
+    if (fact->count != 0) {
         pt_add(&core->stats->evaluations, fact->count);
+        pt_tape_update(core, update, seen_ns, true);
+    }
+    return true;
+}
+
+/* Looks at a basket whose time has come, as if one of its books had just changed. */
+static inline bool pt_look_again(pt_core *core, uint32_t number, uint64_t now_ns) {
+    pt_edge edge;
+    pt_update update = {.frame_ns = now_ns, .parsed_ns = now_ns, .published_ns = now_ns};
+    core->memory.due_ns[number] = 0;
+    if (!pt_edge_of(core, number, &edge) || edge.net_e8 < core->plan->basket[number].hurdle_e8)
+        return true;
+    pt_add(&core->stats->retries, 1);
+    if (!pt_consider(core, number, &update, now_ns, true))
+        return false;
+    if (core->memory.verdict[number] == PT_VERDICT_SIGNALLED)
+        pt_add(&core->stats->retries_signalled, 1);
+    return true;
+}
+
+/* Looks at baskets that wait and are due, so many at most that no turn is long. Without one that is
+ * due, or in the queue in vain, nothing changes. false: our epoch is over. */
+static inline bool pt_retry(pt_core *core, uint64_t now_ns) {
+    uint32_t place = 0, looked = 0;
+    bool changed = false;
+    if (core->waiting != 0)
+        pt_look_around(core);
+    while (place < core->waiting && looked < PT_RETRY_BATCH) {
+        uint32_t number = core->memory.queue[place];
+        uint64_t due_ns = core->memory.due_ns[number];
+        if (due_ns > now_ns) {
+            place++;
+            continue;
+        }
+        changed = true;
+        if (due_ns != 0) {
+            looked++;
+            if (!pt_look_again(core, number, now_ns))
+                return false;
+        }
+        if (core->memory.due_ns[number] != 0) {
+            place++;
+            continue;
+        }
+        core->memory.queued[number] = 0;
+        core->memory.queue[place] = core->memory.queue[--core->waiting];
+    }
+    if (changed)
+        pt_tape_plain(core, PT_TAPE_RETRY, now_ns);
     return true;
 }
 

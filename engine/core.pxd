@@ -13,6 +13,13 @@ cdef extern from "loop.h" nogil:
         PT_FEE_TABLE
         PT_E8_PER_E4
         PT_DIRTY_WORDS
+        PT_TAPE_ENTRIES
+        PT_TAPE_VERDICT
+        PT_TAPE_UPDATE
+        PT_TAPE_REPORT
+        PT_TAPE_RELEASE
+        PT_TAPE_RETRY
+        PT_PENDING_MAX
     ctypedef struct pt_book:
         uint64_t received_ns
     ctypedef struct pt_update:
@@ -64,6 +71,28 @@ cdef extern from "loop.h" nogil:
     ctypedef struct pt_memory:
         uint64_t *cooling_until_ns
         uint32_t *verdict
+        uint64_t *due_ns
+        uint32_t *tries
+        uint32_t *queue
+        uint8_t *queued
+    ctypedef struct pt_pending:
+        uint64_t signal, basket, created_ns, reported_ns
+        uint64_t *version
+        uint32_t *row
+        uint32_t legs
+    ctypedef union pt_body:
+        pt_book book
+        pt_signal signal
+        pt_report report
+    ctypedef struct pt_entry:
+        uint32_t kind, number
+        uint64_t now_ns, heartbeat_ns, trading, detail
+        pt_update update
+        pt_body body
+    ctypedef struct pt_tape:
+        uint64_t written, read, skipped
+        bint lost
+        pt_entry *entry
     ctypedef struct pt_order:
         int64_t size_e6, profit_usd_e6, limit_net_e8
         int32_t *limit_e4
@@ -75,7 +104,11 @@ cdef extern from "loop.h" nogil:
         pt_memory memory
         pt_limits limits
         pt_seen *seen
-        uint64_t generation, epoch, ingest_epoch
+        uint64_t *held
+        pt_pending *pending
+        uint32_t pending_count, waiting
+        uint64_t generation, settings_version, epoch, signal_count, ingest_epoch
+        pt_tape *tape
         const uint8_t *books
         size_t book_stride
         uint8_t *baskets
@@ -104,6 +137,9 @@ cdef extern from "loop.h" nogil:
     void pt_release_overdue(pt_core *, uint64_t)
     bint pt_show(pt_core *, uint64_t)
     void pt_follow_ingest(pt_core *)
+    bint pt_retry(pt_core *, uint64_t)
+    void pt_wait_for_all(pt_core *)
+    void pt_wait_until(pt_core *, uint32_t, uint64_t)
     uint64_t pt_run(pt_core *, uint64_t, uint64_t, bint)
 
 cdef extern from "clock.h" nogil:

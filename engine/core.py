@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from engine.baskets import Basket
-from engine.pricer import Edge
-from engine.reference import HISTOGRAMS, PythonCore
+from engine.handover import State
+from engine.pricer import Edge, Pricer
+from engine.reference import HISTOGRAMS, Plan, PythonCore
 from shm import backend
 from shm.codes import Role, Verdict
 from shm.errors import ConfigError
 from shm.fabric import Fabric
 from shm.layout import BASKET_ROW, BOOK, ENGINE_STATS, REPORT, SIGNAL, SWITCHES, UPDATE
+from shm.modes import EngineMode
 from shm.roles import RoleTable
 from shm.settings import EngineSettings
 
@@ -30,6 +32,18 @@ class Core(Protocol):
         With nothing to do it looks `spins` times, and then sleeps if it may.
         """
 
+    def configure(self, settings: EngineSettings, version: int = 0) -> None:
+        """Go over to other settings, between two turns; hurdles are the plan's."""
+
+    def follow_ingest(self) -> None:
+        """Look who writes the books now."""
+
+    def state(self) -> State:
+        """What another core needs to go on from here; see engine/handover.py."""
+
+    def restore(self, state: State) -> None:
+        """Go on from where another core has stopped; after `adopt`."""
+
     def edge(self, number: int) -> Edge | None:
         """Worth of a basket, or None while a price that it needs is not quoted."""
 
@@ -37,15 +51,34 @@ class Core(Protocol):
         """What was said when the basket was last a hit."""
 
 
-def make_core(fabric: Fabric, settings: EngineSettings, epoch: int) -> Core:
-    """The compiled core where there is one and it is wanted, else the reference."""
-    if settings.mode == "python" or (settings.mode == "auto" and not backend.NATIVE):
-        return PythonCore(fabric, settings, epoch)
-    if not backend.NATIVE:
+def resolved(chosen: EngineMode | None) -> EngineMode:
+    """The engine that decides, where None leaves it to us: the compiled one where there is one."""
+    if chosen is None:
+        return EngineMode.NATIVE if backend.NATIVE else EngineMode.PYTHON
+    if chosen is not EngineMode.PYTHON and not backend.NATIVE:
         raise ConfigError(
-            f'engine.mode = "{settings.mode}", and the kernels are not built: install a C compiler '
-            'and run `make clean setup`, or set engine.mode = "auto"'
+            f'engine.mode = "{chosen.name.lower()}", and the kernels are not built: install a C '
+            'compiler and run `make clean setup`, or set engine.mode = "auto"'
         )
+    return chosen
+
+
+def make_plan(mode: EngineMode, baskets: Sequence[Basket], hurdles_e8: Sequence[int]) -> Any:
+    """A plan for a core that is not made yet; may be called in another thread."""
+    if mode is EngineMode.PYTHON:
+        return Plan(Pricer(baskets), hurdles_e8)
+    return backend.compiled("engine.kernel").Plan(baskets, hurdles_e8)
+
+
+def make_core(
+    fabric: Fabric, settings: EngineSettings, epoch: int, mode: EngineMode | None = None
+) -> Core:
+    """The core of a mode; None: the compiled one where there is one and the settings want it."""
+    if mode is None:
+        wanted = settings.mode
+        mode = resolved(None if wanted == "auto" else EngineMode[wanted.upper()])
+    if mode is EngineMode.PYTHON:
+        return PythonCore(fabric, settings, epoch)
     core: Core = backend.compiled("engine.kernel").Kernel(settings, epoch, _parts(fabric))
     return core
 

@@ -5,24 +5,27 @@
 interfaces. What is decided stands in walk.h, core.h and loop.h.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 from engine.core cimport (
     PT_DIRTY_WORDS, PT_E8_PER_E4, PT_FEE_TABLE, PT_LAYOUT_ID, PT_MARKETS_MAX, PT_MAX_LEGS,
+    PT_PENDING_MAX, PT_TAPE_ENTRIES, PT_TAPE_REPORT, PT_TAPE_UPDATE, PT_TAPE_VERDICT,
     pt_basket, pt_basket_row, pt_best_order, pt_book, pt_core, pt_digest, pt_edge, pt_edge_of,
-    pt_engine_stats, pt_fact, pt_follow_ingest, pt_hear, pt_leg, pt_look, pt_look_at_everything,
-    pt_memory, pt_now_ns, pt_order, pt_plan, pt_release_overdue, pt_report, pt_role_row, pt_run,
-    pt_seen, pt_show, pt_signal, pt_start_walk, pt_switches, pt_take_conflated, pt_take_update,
-    pt_update, pt_walk,
+    pt_engine_stats, pt_entry, pt_fact, pt_follow_ingest, pt_hear, pt_leg, pt_look, pt_look_at_everything,
+    pt_memory, pt_now_ns, pt_order, pt_pending, pt_plan, pt_release_overdue, pt_report, pt_retry,
+    pt_role_row, pt_run, pt_seen, pt_show, pt_signal, pt_start_walk, pt_switches, pt_tape,
+    pt_take_conflated, pt_take_update, pt_update, pt_wait_for_all, pt_wait_until, pt_walk,
 )
 from shm.native cimport (
     DirtyTaker, Fence, HistogramWriter, LatchReader, LatchWriter, RingConsumer, RingProducer, Words,
-    fenced,
+    fenced, pt_load, pt_store,
 )
 
+from engine.handover import Held, State, Waiter
 from engine.pricer import NO_TOP, Edge, Top
 from engine.walk import Order
 from shm.codes import Outcome, Verdict
@@ -33,163 +36,7 @@ from shm.units import SHARE_E6
 LAYOUT_ID = PT_LAYOUT_ID.decode()
 
 
-cdef class Plan:
-    """Baskets in the form of engine/core.h, and the memory that goes with them."""
-
-    cdef pt_plan *plan
-    cdef pt_memory memory
-    cdef readonly dict number_of
-    cdef readonly object baskets
-
-    def __cinit__(self, baskets, hurdles_e8):
-        self.baskets = tuple(baskets)
-        self.number_of = {basket.id: number for number, basket in enumerate(baskets)}
-        legs = [leg for basket in baskets for leg in basket.legs]
-        self.plan = <pt_plan *>_zeroed(1, sizeof(pt_plan))
-        self.plan.basket = <pt_basket *>_zeroed(len(baskets), sizeof(pt_basket))
-        self.plan.leg = <pt_leg *>_zeroed(len(legs), sizeof(pt_leg))
-        self.plan.of_row = <uint32_t *>_zeroed(len(legs), sizeof(uint32_t))
-        self.memory.cooling_until_ns = <uint64_t *>_zeroed(len(baskets), sizeof(uint64_t))
-        self.memory.verdict = <uint32_t *>_zeroed(len(baskets), sizeof(uint32_t))
-        self.plan.baskets = len(baskets)
-        self._load_facts(legs)
-        self._load_baskets(hurdles_e8)
-
-    def __dealloc__(self):
-        if self.plan != NULL:
-            free(self.plan.basket)
-            free(self.plan.leg)
-            free(self.plan.of_row)
-            free(self.plan.fee_tables)
-        free(self.plan)
-        free(self.memory.cooling_until_ns)
-        free(self.memory.verdict)
-
-    cdef _load_facts(self, legs):
-        cdef size_t place
-        cdef pt_fact *fact
-        rates = sorted({leg.market.fee_rate_e6 for leg in legs})
-        self.plan.fee_tables = <int64_t *>_zeroed(len(rates) * PT_FEE_TABLE, sizeof(int64_t))
-        for place, rate_e6 in enumerate(rates):
-            for price_e4, fee_e8 in enumerate(fee_table_e8(rate_e6)):
-                self.plan.fee_tables[place * PT_FEE_TABLE + price_e4] = fee_e8
-        for leg in legs:
-            if leg.market.row >= PT_MARKETS_MAX:
-                raise IndexError(leg.market.row)
-            fact = &self.plan.fact[<uint32_t>leg.market.row]
-            place = rates.index(leg.market.fee_rate_e6)
-            fact.fee_e8 = self.plan.fee_tables + place * PT_FEE_TABLE
-            fact.key = leg.market.key
-            fact.least_e6 = leg.market.min_size_e6
-
-    cdef _load_baskets(self, hurdles_e8):
-        cdef uint32_t at = 0
-        cdef pt_basket *one
-        of_row = {}
-        for number, basket in enumerate(self.baskets):
-            if len(basket.legs) > PT_MAX_LEGS:
-                raise ValueError(f"{len(basket.legs)} legs")
-            one = &self.plan.basket[<uint32_t>number]
-            one.id = basket.id
-            one.kind = basket.kind
-            one.group = basket.group
-            one.payout_e8 = basket.payout_e4 * PT_E8_PER_E4
-            one.tie_payout_e4 = basket.proof.tie_min_e4
-            one.void_payout_e4 = basket.proof.void_e4
-            one.hurdle_e8 = hurdles_e8[number]
-            one.optional = basket.optional
-            one.first_leg = at
-            one.legs = len(basket.legs)
-            for leg in basket.legs:
-                self.plan.leg[at].row = leg.market.row
-                self.plan.leg[at].yes = leg.outcome is Outcome.YES
-                at += 1
-                of_row.setdefault(leg.market.row, {})[number] = None
-        at = 0
-        for row, numbers in of_row.items():
-            self.plan.fact[<uint32_t>row].first = at
-            self.plan.fact[<uint32_t>row].count = len(numbers)
-            for number in numbers:
-                self.plan.of_row[at] = number
-                at += 1
-
-
-cdef class _Core:
-    cdef pt_core *core
-    cdef Plan plan  # keeps what `core.plan` points to
-
-    def __cinit__(self, *_args):
-        self.core = <pt_core *>_zeroed(1, sizeof(pt_core))
-
-    def __dealloc__(self):
-        free(self.core)
-
-    cdef _set_plan(self, Plan plan):
-        self.plan = plan
-        self.core.plan = plan.plan
-        self.core.memory = plan.memory
-        memset(self.core.seen, 0, PT_MARKETS_MAX * sizeof(pt_seen))
-
-    def top(self, uint32_t row):
-        if row >= PT_MARKETS_MAX or self.core.plan.fact[row].key == 0:
-            return NO_TOP
-        cdef pt_seen *seen = &self.core.seen[row]
-        return Top(
-            bool(seen.usable), seen.bid_e4, seen.bid_size_e6, seen.ask_e4, seen.ask_size_e6,
-            seen.book.received_ns, seen.version,
-        )
-
-    def of_row(self, uint32_t row):
-        if row >= PT_MARKETS_MAX:
-            return ()
-        cdef const pt_fact *fact = &self.core.plan.fact[row]
-        return tuple(self.core.plan.of_row[fact.first + i] for i in range(fact.count))
-
-    def edge(self, uint32_t number):
-        cdef pt_edge edge
-        if number >= self.core.plan.baskets:
-            raise IndexError(number)
-        if not pt_edge_of(self.core, number, &edge):
-            return None
-        return Edge(edge.gross_e8, edge.net_e8, edge.size_e6)
-
-
-cdef class Pricer(_Core):
-    def __init__(self, baskets):
-        self._set_plan(Plan(baskets, [0] * len(baskets)))
-
-    @property
-    def baskets(self):
-        return self.plan.baskets
-
-    def observe(self, uint32_t row, book, uint64_t version, uint64_t ingest_epoch):
-        if row >= PT_MARKETS_MAX or self.core.plan.fact[row].key == 0:
-            return
-        cdef bytes packed = BOOK.pack(book)
-        cdef pt_seen *seen = &self.core.seen[row]
-        memcpy(&seen.book, PyBytes_AS_STRING(packed), sizeof(pt_book))
-        seen.version = version
-        self.core.ingest_epoch = ingest_epoch
-        pt_digest(self.core, row)
-
-    def hits(self, uint32_t row, hurdles_e8):
-        found = []
-        for number in self.of_row(row):
-            edge = self.edge(number)
-            if edge is not None and edge.net_e8 >= hurdles_e8[number]:
-                found.append(number)
-        return found
-
-    def order(self, uint32_t number, int64_t hurdle_e8, int64_t cap_e6, int64_t slippage_ticks):
-        """What engine/walk.py `best_order` says of a quoted basket."""
-        cdef pt_walk walk
-        cdef pt_order order
-        cdef const pt_basket *basket = &self.core.plan.basket[number]
-        pt_start_walk(self.core, basket, &walk)
-        if not pt_best_order(&walk, hurdle_e8, cap_e6, slippage_ticks, &order):
-            return None
-        limits = tuple(order.limit_e4[i] for i in range(walk.legs))
-        return Order(order.size_e6, limits, order.profit_usd_e6, order.limit_net_e8)
+include "plan.pxi"
 
 
 cdef class Kernel(_Core):
@@ -205,6 +52,9 @@ cdef class Kernel(_Core):
     cdef HistogramWriter frame_to_signal
     cdef HistogramWriter published_to_seen
     cdef HistogramWriter seen_to_signal
+
+    def __dealloc__(self):
+        self._end_tape()
 
     def __init__(self, settings, uint64_t epoch, parts):
         """`parts` are the ends of the segments that the engine holds, by name."""
@@ -257,9 +107,10 @@ cdef class Kernel(_Core):
         core.published_to_seen = self.published_to_seen.histogram
         core.seen_to_signal = self.seen_to_signal.histogram
 
-    def configure(self, settings):
+    def configure(self, settings, uint64_t version=0):
         """Take over settings; between two calls of `step`."""
         cdef int64_t ms = 1_000_000
+        self.core.settings_version = version
         self.core.limits.max_book_age_ns = settings.max_book_age_ms * ms
         self.core.limits.max_leg_skew_ns = settings.max_leg_skew_ms * ms
         self.core.limits.max_ingest_silence_ns = settings.max_ingest_silence_ms * ms
@@ -288,6 +139,9 @@ cdef class Kernel(_Core):
         self._set_plan(plan)
         self.core.generation = generation
         pt_look_at_everything(self.core)
+        pt_wait_for_all(self.core)
+        if self.core.tape != NULL:
+            self.core.tape.lost = True
 
     def step(self, uint64_t spins, uint64_t turn_ns, *, bint may_sleep):
         cdef uint64_t done
@@ -301,6 +155,129 @@ cdef class Kernel(_Core):
         if number >= self.core.plan.baskets:
             raise IndexError(number)
         return Verdict(self.core.memory.verdict[number])
+
+    # --- for another core -----------------------------------------------------------------------
+
+    def state(self, *, bint books=False):
+        """What another core needs to go on from here; see engine/handover.py."""
+        cdef uint32_t row, place, number
+        cdef pt_plan *plan = self.plan.plan
+        cdef pt_memory *memory = &self.core.memory
+        numbers = range(plan.baskets)
+        queue = [self.core.memory.queue[place] for place in range(self.core.waiting)]
+        return State(
+            self.core.signal_count,
+            self.core.ingest_epoch,
+            {plan.basket[n].id: memory.cooling_until_ns[n] for n in numbers
+             if memory.cooling_until_ns[n]},
+            {plan.basket[n].id: memory.tries[n] for n in numbers if memory.tries[n]},
+            [self._held(place) for place in range(PT_PENDING_MAX)
+             if self.core.pending[place].signal],
+            {row: self.core.held[row] for row in range(PT_MARKETS_MAX) if self.core.held[row]},
+            [Waiter(plan.basket[n].id, memory.due_ns[n], memory.tries[n]) for n in queue],
+            self._books() if books else {},
+        )
+
+    cdef _held(self, uint32_t place):
+        cdef pt_pending *one = &self.core.pending[place]
+        versions = {one.row[i]: one.version[i] for i in range(one.legs)}
+        return Held(one.signal, one.basket, one.created_ns, one.reported_ns, versions, place)
+
+    cdef _books(self):
+        cdef uint32_t row
+        found = {}
+        for row in range(PT_MARKETS_MAX):
+            if self.plan.plan.fact[row].key and self.core.seen[row].version:
+                found[row] = (
+                    self.core.seen[row].version,
+                    PyBytes_FromStringAndSize(<char *>&self.core.seen[row].book, sizeof(pt_book)),
+                )
+        return found
+
+    def restore(self, state):
+        """Go on from where another core has stopped; after `adopt`."""
+        cdef uint32_t place, i
+        cdef pt_pending *one
+        self.core.signal_count = state.signal_count
+        for basket, until_ns in state.cooling.items():
+            number = self.plan.number_of.get(basket)
+            if number is not None:
+                self.core.memory.cooling_until_ns[<uint32_t>number] = until_ns
+        for held in state.on_way:
+            place = held.place
+            if place >= PT_PENDING_MAX or len(held.versions) > PT_MAX_LEGS:
+                raise IndexError(place)
+            one = &self.core.pending[place]
+            one.signal = held.signal
+            one.basket = held.basket
+            one.created_ns = held.created_ns
+            one.reported_ns = held.reported_ns
+            one.legs = len(held.versions)
+            for i, (row, version) in enumerate(held.versions.items()):
+                one.row[i] = row
+                one.version[i] = version
+            self.core.pending_count += 1
+        for row, signal in state.held.items():
+            if row < PT_MARKETS_MAX:
+                self.core.held[<uint32_t>row] = signal
+
+    # --- for the shadow (engine/tape.h) ---------------------------------------------------------
+
+    def tape(self, *, bint on):
+        """Begin or end to write down what is done; how much that nobody has read is given up.
+
+        The memory of the tape is shared with processes that are forked from this one.
+        """
+        cdef void *memory
+        cdef uint64_t skipped = 0
+        if not on:
+            self._end_tape()
+            return 0
+        if self.core.tape == NULL:
+            memory = mmap(
+                NULL, sizeof(pt_tape), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0
+            )
+            if memory == MAP_FAILED:
+                raise MemoryError
+            self.core.tape = <pt_tape *>memory
+        skipped = self.core.tape.skipped + (self.core.tape.written - self.core.tape.read)
+        self.core.tape.skipped = 0
+        self.core.tape.read = self.core.tape.written
+        self.core.tape.lost = False
+        return skipped
+
+    cdef _end_tape(self):
+        if self.core.tape != NULL:
+            munmap(self.core.tape, sizeof(pt_tape))
+            self.core.tape = NULL
+
+    @property
+    def tape_lost(self):
+        """Whether there was no room, or too much to tell: begin anew."""
+        return self.core.tape != NULL and self.core.tape.lost
+
+    def next_entry(self):
+        """The oldest entry of the tape: kind, number, now_ns, heartbeat_ns, trading, detail, update
+        and body as records; None: there is none."""
+        cdef pt_tape *tape = self.core.tape
+        cdef pt_entry *entry
+        if tape == NULL or pt_load(&tape.written) == tape.read:
+            return None
+        entry = &tape.entry[tape.read % PT_TAPE_ENTRIES]
+        update = body = b""
+        if entry.kind == PT_TAPE_UPDATE:
+            update = PyBytes_FromStringAndSize(<char *>&entry.update, sizeof(pt_update))
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.book, sizeof(pt_book))
+        elif entry.kind == PT_TAPE_REPORT:
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.report, sizeof(pt_report))
+        elif entry.kind == PT_TAPE_VERDICT:
+            body = PyBytes_FromStringAndSize(<char *>&entry.body.signal, sizeof(pt_signal))
+        found = (
+            entry.kind, entry.number, entry.now_ns, entry.heartbeat_ns, entry.trading,
+            entry.detail, update, body,
+        )
+        pt_store(&tape.read, tape.read + 1)
+        return found
 
     # --- the pieces of a step with clocks given, for tests ------------------------------------
 
@@ -319,6 +296,10 @@ cdef class Kernel(_Core):
 
     def release_overdue(self, uint64_t now_ns):
         pt_release_overdue(self.core, now_ns)
+
+    def retry(self, uint64_t now_ns):
+        if not pt_retry(self.core, now_ns):
+            raise fenced(self.signals.fence)
 
     def follow_ingest(self):
         pt_follow_ingest(self.core)

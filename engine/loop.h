@@ -6,7 +6,8 @@
 
 /* --- what became of signals -------------------------------------------------------------------- */
 
-static inline void pt_free_pending(pt_core *core, pt_pending *pending) {
+static inline void pt_free_pending(pt_core *core, pt_pending *pending, uint64_t now_ns) {
+    pt_wait_after(core, pending->basket, now_ns);
     for (uint32_t i = 0; i < pending->legs; i++)
         if (core->held[pending->row[i]] == pending->signal)
             core->held[pending->row[i]] = 0;
@@ -23,6 +24,7 @@ static inline pt_pending *pt_find_pending(pt_core *core, uint64_t signal) {
 
 static inline void pt_hear(pt_core *core, const pt_report *report, uint64_t now_ns) {
     pt_add(&core->stats->reports_seen, 1);
+    pt_tape_report(core, report, now_ns);
     if (report->kind == PT_REPORT_SENT)
         for (uint32_t number = 0; number < core->plan->baskets; number++)
             if (core->plan->basket[number].id == report->basket)
@@ -31,7 +33,7 @@ static inline void pt_hear(pt_core *core, const pt_report *report, uint64_t now_
     if (pending == NULL)
         return;
     if (report->kind == PT_REPORT_REFUSED)
-        pt_free_pending(core, pending);
+        pt_free_pending(core, pending, now_ns);
     else if (report->kind >= PT_REPORT_COMPLETE && report->kind <= PT_REPORT_MISSED)
         pending->reported_ns = now_ns;
 }
@@ -48,6 +50,7 @@ static inline bool pt_books_moved(const pt_core *core, const pt_pending *pending
 
 /* Frees what is finished: reported and the books have moved on, or nobody ever reported. */
 static inline void pt_release_overdue(pt_core *core, uint64_t now_ns) {
+    pt_tape_plain(core, PT_TAPE_RELEASE, now_ns);
     for (uint32_t i = 0; i < PT_PENDING_MAX; i++) {
         pt_pending *pending = &core->pending[i];
         if (pending->signal == 0)
@@ -58,7 +61,7 @@ static inline void pt_release_overdue(pt_core *core, uint64_t now_ns) {
                                   (int64_t)PT_HOLD_AFTER_REPORT_NS
                         : (int64_t)(now_ns - pending->created_ns) > core->limits.signal_wait_ns;
         if (over)
-            pt_free_pending(core, pending);
+            pt_free_pending(core, pending, now_ns);
     }
 }
 
@@ -77,6 +80,7 @@ static inline void pt_fill_basket_row(const pt_core *core, uint32_t number, uint
         row->verdict = PT_VERDICT_NO_EDGE;
     row->basket = basket->id;
     row->generation = core->generation;
+    row->settings_version = core->settings_version;
     row->kind = basket->kind;
     row->group = basket->group;
     row->leg_count = basket->legs;
@@ -117,6 +121,8 @@ static inline void pt_follow_ingest(pt_core *core) {
     if (epoch != core->ingest_epoch) {
         core->ingest_epoch = epoch;
         pt_look_at_everything(core);
+        if (core->tape != NULL)
+            core->tape->lost = true; /* too much to tell: the shadow is given everything anew */
     }
 }
 
@@ -148,6 +154,8 @@ static inline uint64_t pt_turn(pt_core *core) {
     if (!pt_take_dirty(core, &done))
         return UINT64_MAX;
     uint64_t now_ns = pt_now_ns();
+    if (!pt_retry(core, now_ns))
+        return UINT64_MAX;
     if (now_ns - core->shown_ns > PT_SHOW_NS) {
         core->shown_ns = now_ns;
         pt_release_overdue(core, now_ns);
@@ -169,8 +177,12 @@ static inline uint64_t pt_run(pt_core *core, uint64_t until_ns, uint64_t spins, 
         uint64_t now_ns = pt_now_ns();
         if (now_ns >= until_ns)
             return done;
-        if (turned == 0)
-            pt_ring_wait(core->updates, spins, may_sleep ? until_ns - now_ns : 0);
+        if (turned != 0)
+            continue;
+        uint64_t due_ns = pt_next_due(core);
+        uint64_t next_ns = due_ns < until_ns ? due_ns : until_ns;
+        if (next_ns > now_ns)
+            pt_ring_wait(core->updates, spins, may_sleep ? next_ns - now_ns : 0);
     }
 }
 

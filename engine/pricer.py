@@ -164,9 +164,10 @@ class Pricer:
         taken = self.taken(number)
         assert taken is not None
         payout_e8 = self.payout_e4(number, taken) * E8_PER_E4
-        return best_order(self._legs(taken), payout_e8, hurdle_e8, cap_e6, slippage_ticks)
+        return best_order(self.legs(taken), payout_e8, hurdle_e8, cap_e6, slippage_ticks)
 
-    def _legs(self, taken: Sequence[Leg]) -> Legs:
+    def legs(self, taken: Sequence[Leg]) -> Legs:
+        """What a walk down the levels of quoted legs needs to know."""
         books = [self._seen[leg.market.row][1] for leg in taken]
         ladders: list[Ladder] = [
             ladder_of(book, yes=leg.outcome is Outcome.YES)

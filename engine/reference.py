@@ -6,31 +6,30 @@ same integers, and `step` as one loop without Python. Tests run the two in lock 
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from engine.baskets import Basket
 from engine.gate import Candidate, Holds, Moment, judge, size_cap_e6
+from engine.handover import State, Waiter
+from engine.onway import OnWay
 from engine.pricer import Edge, Pricer
-from engine.walk import Order
-from shm.codes import Outcome, ReportKind, Role, Verdict
+from engine.rows import basket_row, signal_row
+from engine.waiting import Queue
+from shm.codes import ReportKind, Role, Verdict
 from shm.control import SwitchBoard
 from shm.fabric import Fabric
 from shm.layout import (
     BASKET_ROW,
     BOOK,
     ENGINE_STATS,
-    MAX_LEGS,
     REPORT,
     SIGNAL,
     UPDATE,
-    BasketRow,
     Report,
     Signal,
     Update,
 )
-from shm.payoff import Leg
 from shm.roles import RoleTable
 from shm.settings import EngineSettings
 
@@ -40,8 +39,6 @@ SHOW_NS = 50_000_000
 SHOW_ROWS = 64
 HOLD_AFTER_REPORT_NS = 500_000_000
 """A market whose book has not moved after our orders is free again after this."""
-PENDING_MAX = 256
-"""Signals on their way at one time."""
 SIGNAL_COUNT_BITS = 40
 HISTOGRAMS = ("frame_to_signal", "published_to_seen", "seen_to_signal")
 FINAL = {ReportKind.REFUSED, ReportKind.COMPLETE, ReportKind.PARTIAL, ReportKind.MISSED}
@@ -66,15 +63,11 @@ class Plan(NamedTuple):
     """By basket: the net edge that a signal needs."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A signal on its way."""
+class Tally(Protocol):
+    """Counters or a histogram: whatever is added to."""
 
-    basket: int
-    versions: dict[int, int]
-    """By market row: version of the book that it was computed from."""
-    created_ns: int
-    reported_ns: int = field(default=0)
+    def add(self, *what: Any) -> None:
+        """Count."""
 
 
 class PythonCore:
@@ -82,32 +75,43 @@ class PythonCore:
 
     def __init__(self, fabric: Fabric, settings: EngineSettings, epoch: int) -> None:
         self._settings = settings
+        self._settings_version = 0
         self._epoch = epoch
+        self._attach(fabric)
+        self._plan = self.prepare((), ())
+        self._verdicts: list[Verdict] = []
+        self._on_way = OnWay()
+        self._holds = Holds({}, self._on_way.held)
+        self._queue = Queue(0)
+        self._generation = 0
+        self._signal_count = 0
+        self._ingest_epoch = 0
+        self._moment = Moment(0, False, 0)
+        self._shown_ns = 0
+        self._show_from = 0
+
+    def _attach(self, fabric: Fabric) -> None:
+        """Open the ends of the segments that the engine holds."""
         self._books = fabric.read_table("books", BOOK)
         self._updates = fabric.consume("updates", UPDATE)
         self._dirty = fabric.dirty_taker()
         self._signals = fabric.produce("signals", SIGNAL)
         self._reports = fabric.consume("reports", REPORT)
         self._table = fabric.write_table("baskets", BASKET_ROW)
-        self._counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
-        self._histograms = {
+        self._counters: Tally = fabric.counters("stats-engine.counters", ENGINE_STATS, write=True)
+        self._histograms: Mapping[str, Tally] = {
             name: fabric.histogram(Role.ENGINE, index, name)
             for index, name in enumerate(HISTOGRAMS)
         }
         self._switches = SwitchBoard(fabric)
         self._roles = RoleTable(fabric.segment("control", writable=False))
-        self._plan = self.prepare((), ())
-        self._verdicts: list[Verdict] = []
-        self._holds = Holds({}, {})
-        self._pending: dict[int, _Pending] = {}
-        """By signal: what it asked for, until the executor's last word on it."""
-        self._generation = 0
-        self._signal_count = 0
-        self._ingest_epoch = 0
-        self._shown_ns = 0
-        self._show_from = 0
 
     # --- what there is to trade ---------------------------------------------------------------
+
+    def configure(self, settings: EngineSettings, version: int = 0) -> None:
+        """See Core."""
+        self._settings = settings
+        self._settings_version = version
 
     def prepare(self, baskets: Sequence[Basket], hurdles_e8: Sequence[int]) -> Plan:
         """See Core."""
@@ -117,12 +121,37 @@ class PythonCore:
         """See Core."""
         self._plan = plan
         self._generation = generation
-        baskets = plan.pricer.baskets
-        self._verdicts = [Verdict.NONE] * len(baskets)
         cooling = self._holds.cooling_until_ns
         for stranger in cooling.keys() - plan.pricer.number_of.keys():
             del cooling[stranger]
         self._look_at_everything()
+        self._reset_for(plan)
+        self._queue.wait_for_all()
+
+    def _reset_for(self, plan: Plan) -> None:
+        count = len(plan.pricer.baskets)
+        self._verdicts = [Verdict.NONE] * count
+        self._queue = Queue(count)
+
+    def state(self) -> State:
+        """See Core."""
+        baskets, queue = self._plan.pricer.baskets, self._queue
+        return State(
+            self._signal_count,
+            self._ingest_epoch,
+            dict(self._holds.cooling_until_ns),
+            {b.id: queue.tries[n] for n, b in enumerate(baskets) if queue.tries[n]},
+            self._on_way.state(),
+            dict(self._holds.held),
+            [Waiter(baskets[n].id, queue.due_ns[n], queue.tries[n]) for n in queue.order],
+            {},
+        )
+
+    def restore(self, state: State) -> None:
+        """See Core."""
+        self._signal_count = state.signal_count
+        self._holds.cooling_until_ns.update(state.cooling)
+        self._on_way.restore(state.on_way, state.held)
 
     def _look_at_everything(self) -> None:
         for row in self._plan.pricer.keys:
@@ -145,7 +174,10 @@ class PythonCore:
         """See Core."""
         done = self._turn()
         if not done:
-            self._updates.wait(spins, turn_ns if may_sleep else 0)
+            due_ns, now_ns = self._queue.next_due_ns(), time.monotonic_ns()
+            left_ns = turn_ns if due_ns is None else min(turn_ns, due_ns - now_ns)
+            if left_ns > 0:
+                self._updates.wait(spins, left_ns if may_sleep else 0)
         return done
 
     def _turn(self) -> int:
@@ -164,6 +196,7 @@ class PythonCore:
             done += 1
             self.take_conflated(row, time.monotonic_ns())
         now_ns = time.monotonic_ns()
+        self.retry(now_ns)
         if now_ns - self._shown_ns > SHOW_NS:
             self._shown_ns = now_ns
             self.release_overdue(now_ns)
@@ -186,11 +219,14 @@ class PythonCore:
         if not self.look(update.market):
             self._counters.add("books_busy")  # its writer is at it: the next update will tell
             return
+        self._look_around(seen_ns)
         pricer = self._plan.pricer
         before = pricer.evaluations
         for number in pricer.hits(update.market, self._plan.hurdles_e8):
             self._counters.add("hits")
-            self._consider(number, update, seen_ns)
+            self._queue.tries[number] = 0
+            verdict = self._consider(number, update, seen_ns)
+            self._counters.add(COUNTER_OF[verdict])
         self._counters.add("evaluations", pricer.evaluations - before)
 
     def take_conflated(self, row: int, seen_ns: int) -> None:
@@ -200,19 +236,44 @@ class PythonCore:
         received_ns = self._plan.pricer.top(row).received_ns
         self.take(Update(row, 0, 0, 0, received_ns, received_ns, received_ns), seen_ns)
 
-    def _consider(self, number: int, update: Update, seen_ns: int) -> None:
+    def retry(self, now_ns: int) -> bool:
+        """Look at baskets whose time has come (engine/waiting.py); whether any left the queue."""
+        if not self._queue.order:
+            return False
+        self._look_around(now_ns)
+        return self._queue.pass_by(now_ns, lambda number: self._look_again(number, now_ns))
+
+    def _look_again(self, number: int, now_ns: int) -> None:
+        edge = self.edge(number)
+        if edge is None or edge.net_e8 < self._plan.hurdles_e8[number]:
+            return
+        self._counters.add("retries")
+        before = self._verdicts[number]
+        self._queue.tries[number] += 1
+        verdict = self._consider(number, Update(0, 0, 0, 0, now_ns, now_ns, now_ns), now_ns)
+        if verdict is not before:  # what has not changed since the last look is not counted again
+            self._counters.add(COUNTER_OF[verdict])
+        if verdict is Verdict.SIGNALLED:
+            self._counters.add("retries_signalled")
+
+    def _look_around(self, now_ns: int) -> None:
+        """What else the world looks like, read once: all baskets are judged by the same."""
+        silent_ns = now_ns - self._roles.row(Role.INGEST).heartbeat_ns
+        self._moment = Moment(now_ns, self._switches.trading, silent_ns)
+
+    def _consider(self, number: int, update: Update, seen_ns: int) -> Verdict:
         pricer = self._plan.pricer
         legs = pricer.taken(number)
         assert legs is not None, "a basket that cannot be bought is no hit"
         tops = [pricer.top(leg.market.row) for leg in legs]
         candidate = Candidate(pricer.baskets[number], legs, tops)
-        heartbeat_ns = self._roles.row(Role.INGEST).heartbeat_ns
-        moment = Moment(seen_ns, self._switches.trading, seen_ns - heartbeat_ns)
-        verdict = judge(candidate, moment, self._holds, self._settings)
+        verdict = judge(candidate, self._moment, self._holds, self._settings)
         if verdict is Verdict.SIGNALLED:
             verdict = self._signal(number, candidate, update, seen_ns)
         self._verdicts[number] = verdict
-        self._counters.add(COUNTER_OF[verdict])
+        cool_ns = self._holds.cooling_until_ns.get(candidate.basket.id, 0)
+        self._queue.judged(number, verdict, seen_ns, cool_ns)
+        return verdict
 
     def _signal(self, number: int, candidate: Candidate, update: Update, seen_ns: int) -> Verdict:
         pricer = self._plan.pricer
@@ -224,7 +285,7 @@ class PythonCore:
         )
         if order is None or order.profit_usd_e6 < self._settings.min_profit_usd_e6:
             return Verdict.TOO_SMALL
-        if len(self._pending) == PENDING_MAX:
+        if self._on_way.full:
             return Verdict.RING_FULL
         signal = self._epoch << SIGNAL_COUNT_BITS | self._signal_count + 1
         edge = self.edge(number)
@@ -234,23 +295,25 @@ class PythonCore:
             payout_e4=pricer.payout_e4(number, candidate.legs),
             signal=signal,
             generation=self._generation,
+            settings_version=self._settings_version,
             frame_ns=update.frame_ns,
             parsed_ns=update.parsed_ns,
             published_ns=update.published_ns,
             seen_ns=seen_ns,
             created_ns=created_ns,
         )
-        if not self._signals.try_push(row):
+        if not self._push(row):
             return Verdict.RING_FULL
         self._signal_count += 1
         self._histograms["frame_to_signal"].add(created_ns - update.frame_ns)
         self._histograms["seen_to_signal"].add(created_ns - seen_ns)
         pairs = zip(candidate.legs, candidate.tops, strict=True)
         versions = {leg.market.row: top.version for leg, top in pairs}
-        self._pending[signal] = _Pending(candidate.basket.id, versions, seen_ns)
-        for market_row in versions:
-            self._holds.held[market_row] = signal
+        self._on_way.hold(signal, candidate.basket.id, versions, seen_ns)
         return Verdict.SIGNALLED
+
+    def _push(self, row: Signal) -> bool:
+        return self._signals.try_push(row)
 
     # --- what became of signals ---------------------------------------------------------------
 
@@ -260,11 +323,11 @@ class PythonCore:
         if report.kind == ReportKind.SENT and report.basket in self._plan.pricer.number_of:
             cooldown_ns = self._settings.cooldown_ms * 1_000_000
             self._holds.cooling_until_ns[report.basket] = now_ns + cooldown_ns
-        pending = self._pending.get(report.signal)
+        pending = self._on_way.by_signal.get(report.signal)
         if pending is None or report.kind not in FINAL:
             return
         if report.kind == ReportKind.REFUSED:
-            self._free(report.signal)
+            self._free(report.signal, now_ns)
         else:
             pending.reported_ns = now_ns
 
@@ -272,21 +335,22 @@ class PythonCore:
         """Free what is finished: reported and the books have moved on, or nobody ever reported."""
         patience_ns = self._settings.signal_wait_ms * 1_000_000
         pricer = self._plan.pricer
-        for signal, pending in list(self._pending.items()):
+        for signal, pending in self._on_way.in_places():
             if pending.reported_ns:
                 moved = all(
                     pricer.top(row).version != version for row, version in pending.versions.items()
                 )
                 if moved or now_ns - pending.reported_ns > HOLD_AFTER_REPORT_NS:
-                    self._free(signal)
+                    self._free(signal, now_ns)
             elif now_ns - pending.created_ns > patience_ns:
-                self._free(signal)
+                self._free(signal, now_ns)
 
-    def _free(self, signal: int) -> None:
-        pending = self._pending.pop(signal)
-        for row in pending.versions:
-            if self._holds.held.get(row) == signal:
-                del self._holds.held[row]
+    def _free(self, signal: int, now_ns: int) -> None:
+        basket = self._on_way.free(signal)
+        number = self._plan.pricer.number_of.get(basket)
+        if number is not None:
+            cool_ns = self._holds.cooling_until_ns.get(basket, 0)
+            self._queue.freed(number, now_ns, cool_ns)
 
     # --- for people ---------------------------------------------------------------------------
 
@@ -303,75 +367,14 @@ class PythonCore:
         count = len(self._plan.pricer.baskets)
         for offset in range(min(SHOW_ROWS, count)):
             number = (self._show_from + offset) % count
-            self._table.write(number, self._basket_row(number, now_ns))
+            basket, verdict = self._plan.pricer.baskets[number], self._verdicts[number]
+            row = basket_row(basket, self.edge(number), self._plan.hurdles_e8[number], verdict)
+            self._table.write(
+                number,
+                row._replace(
+                    generation=self._generation,
+                    settings_version=self._settings_version,
+                    evaluated_ns=now_ns,
+                ),
+            )
         self._show_from = (self._show_from + SHOW_ROWS) % max(1, count)
-
-    def _basket_row(self, number: int, now_ns: int) -> BasketRow:
-        basket = self._plan.pricer.baskets[number]
-        hurdle_e8 = self._plan.hurdles_e8[number]
-        edge = self.edge(number)
-        verdict = self._verdicts[number]
-        if edge is None:
-            verdict = Verdict.UNQUOTED
-        elif edge.net_e8 < hurdle_e8:
-            verdict = Verdict.NO_EDGE
-        shown = edge or Edge(0, 0, 0)
-        markets, outcomes, sides = leg_columns(basket.legs)
-        return BasketRow(
-            basket=basket.id,
-            generation=self._generation,
-            kind=basket.kind,
-            group=basket.group,
-            leg_count=len(basket.legs),
-            verdict=verdict,
-            payout_e4=basket.payout_e4,
-            tie_payout_e4=basket.proof.tie_min_e4,
-            void_payout_e4=basket.proof.void_e4,
-            gross_e8=shown.gross_e8,
-            net_e8=shown.net_e8,
-            hurdle_e8=hurdle_e8,
-            size_e6=shown.size_e6,
-            evaluated_ns=now_ns,
-            leg_market=markets,
-            leg_outcome=outcomes,
-            leg_side=sides,
-        )
-
-
-def _padded(values: Sequence[int]) -> tuple[int, ...]:
-    return (*values, *(0 for _ in range(MAX_LEGS - len(values))))
-
-
-def leg_columns(
-    legs: Sequence[Leg],
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Rows, outcomes and sides of legs, padded to `MAX_LEGS`."""
-    return (
-        _padded([leg.market.row for leg in legs]),
-        _padded([leg.outcome for leg in legs]),
-        _padded([leg.side for leg in legs]),
-    )
-
-
-def signal_row(candidate: Candidate, edge: Edge, order: Order) -> Signal:
-    """The message to the executor; payout, number, generation and time stamps are left at zero."""
-    basket, legs = candidate.basket, candidate.legs
-    markets, outcomes, sides = leg_columns(legs)
-    yes_legs = [leg.outcome is Outcome.YES for leg in legs]
-    pairs = list(zip(candidate.tops, yes_legs, strict=True))
-    return SIGNAL.blank()._replace(
-        basket=basket.id,
-        kind=basket.kind,
-        leg_count=len(legs),
-        size_e6=order.size_e6,
-        gross_e8=edge.gross_e8,
-        net_e8=edge.net_e8,
-        limit_net_e8=order.limit_net_e8,
-        profit_usd_e6=order.profit_usd_e6,
-        leg_market=markets,
-        leg_outcome=outcomes,
-        leg_side=sides,
-        leg_price_e4=_padded(order.limits_e4),
-        leg_size_e6=_padded([t.ask_size_e6 if yes else t.bid_size_e6 for t, yes in pairs]),
-        leg_version=_padded([top.version for top in candidate.tops]),
-    )

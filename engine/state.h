@@ -22,9 +22,13 @@ enum {
     PT_YES = 1,
     PT_BUY = 1,
     PT_LEGS_MIN = 2, /* engine/pricer.py: LEGS_MIN */
+    PT_RETRY_DOUBLINGS = 10, /* engine/waiting.py */
+    PT_RETRY_BATCH = 64,
+    PT_TAPE_ENTRIES = 1024,
 };
 static const int64_t PT_ONE_E8 = 100000000;
 static const uint64_t PT_SHOW_NS = 50000000u;
+static const uint64_t PT_RETRY_FIRST_NS = 1000000u;
 static const uint64_t PT_HOLD_AFTER_REPORT_NS = 500000000u;
 
 /* shm/codes.py: Verdict and ReportKind */
@@ -96,6 +100,7 @@ typedef struct {
 
 typedef struct {
     uint64_t signal; /* 0: free */
+    uint64_t basket;
     uint64_t created_ns, reported_ns;
     uint64_t version[PT_MAX_LEGS];
     uint32_t row[PT_MAX_LEGS];
@@ -111,7 +116,39 @@ typedef struct {
 typedef struct {
     uint64_t *cooling_until_ns;
     uint32_t *verdict;
+    uint64_t *due_ns; /* when a basket is to be looked at again; 0: not before its books change */
+    uint32_t *tries;  /* how often it was, since they changed last */
+    uint32_t *queue;  /* numbers of those that wait, in no order */
+    uint8_t *queued;
 } pt_memory;
+
+/* engine/tape.h: what a shadow is told. */
+enum pt_tape_kind {
+    PT_TAPE_VERDICT = 1,
+    PT_TAPE_UPDATE,
+    PT_TAPE_REPORT,
+    PT_TAPE_RELEASE,
+    PT_TAPE_RETRY,
+};
+
+typedef struct {
+    uint32_t kind, number; /* basket of a verdict, row of an update */
+    uint64_t now_ns, heartbeat_ns, trading;
+    uint64_t detail; /* the verdict; the book's version, UINT64_MAX: it could not be read */
+    pt_update update;
+    union {
+        pt_book book;
+        pt_signal signal;
+        pt_report report;
+    } body;
+} pt_entry;
+
+typedef struct {
+    uint64_t written, read;
+    uint64_t skipped; /* updates that were not written, as it was lost */
+    bool lost;
+    pt_entry entry[PT_TAPE_ENTRIES];
+} pt_tape;
 
 typedef struct {
     const pt_plan *plan;
@@ -121,8 +158,12 @@ typedef struct {
     uint64_t held[PT_MARKETS_MAX]; /* the signal that has asked for a market's liquidity */
     pt_pending pending[PT_PENDING_MAX];
     uint32_t pending_count;
-    uint64_t generation, epoch, signal_count, ingest_epoch, shown_ns;
+    uint32_t waiting; /* how many baskets are in the queue */
+    uint64_t generation, settings_version, epoch, signal_count, ingest_epoch, shown_ns;
+    uint64_t heartbeat_ns, trading; /* as they were when the last look began */
     uint32_t show_from;
+    pt_tape *tape; /* NULL: nobody listens */
+    pt_signal last_signal;
     /* shared memory */
     const uint8_t *books;
     size_t book_stride;

@@ -8,7 +8,7 @@ limits, rounded down to the venue's grid at those limits; the step with the grea
 engine/core.h has the same arithmetic in C.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from shm.grid import basket_step, least_shares
@@ -77,25 +77,41 @@ def best_order(
     legs: Legs, payout_e8: int, hurdle_e8: int, cap_e6: int, slippage_ticks: int
 ) -> Order | None:
     """The order with the greatest profit, or None if no order is worth it or allowed."""
+    steps: list[_Step] = []
+    best: Order | None = None
+    for stretch in walked(legs, payout_e8, hurdle_e8, cap_e6):
+        steps.append(_Step(stretch.start_e6, stretch.net_e8))
+        limits_e4 = _limits(legs, stretch.prices_e4, slippage_ticks)
+        found = _order(legs, payout_e8, steps, limits_e4, stretch.end_e6)
+        if found is not None and (best is None or found.profit_usd_e6 > best.profit_usd_e6):
+            best = found
+    return best
+
+
+class Stretch(NamedTuple):
+    """Units that cost the same."""
+
+    start_e6: int
+    end_e6: int
+    prices_e4: tuple[int, ...]
+    net_e8: int
+
+
+def walked(legs: Legs, payout_e8: int, hurdle_e8: int, cap_e6: int) -> Iterator[Stretch]:
+    """Down the levels of all legs, stretch by stretch, while a unit is worth the hurdle."""
     at = [0] * len(legs.ladders)
     left_e6 = [ladder[0][1] for ladder in legs.ladders]
-    steps: list[_Step] = []
     walked_e6 = 0
-    best: Order | None = None
     while walked_e6 < cap_e6:
         prices = [ladder[i][0] for ladder, i in zip(legs.ladders, at, strict=True)]
         net_e8 = _net_e8(legs, payout_e8, prices)
         if net_e8 < hurdle_e8:
-            break
-        steps.append(_Step(walked_e6, net_e8))
+            return
         taken_e6 = min(*left_e6, cap_e6 - walked_e6)
+        yield Stretch(walked_e6, walked_e6 + taken_e6, tuple(prices), net_e8)
         walked_e6 += taken_e6
-        found = _order(legs, payout_e8, steps, _limits(legs, prices, slippage_ticks), walked_e6)
-        if found is not None and (best is None or found.profit_usd_e6 > best.profit_usd_e6):
-            best = found
         if not _advance(legs, at, left_e6, taken_e6):
-            break
-    return best
+            return
 
 
 def _net_e8(legs: Legs, payout_e8: int, prices_e4: Sequence[int]) -> int:

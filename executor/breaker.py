@@ -16,6 +16,8 @@ from shm.limits import RiskSettings
 
 REFUSALS_AT_LEAST = 10
 """Orders before a share of refusals says anything."""
+PAUSE_MAX_S = 600
+"""Longest pause that one answer of the venue can ask for: its next one may ask for more."""
 
 
 @dataclass(slots=True)
@@ -177,7 +179,8 @@ def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -
         case LegReason.RESTARTING | LegReason.POST_ONLY_MODE:
             signs.restarted_ms = signs.now_ms
         case LegReason.THROTTLED:
-            signs.throttled_until_ms = signs.now_ms + max(1, retry_after_s) * 1_000
+            pause_s = min(max(1, retry_after_s), PAUSE_MAX_S)
+            signs.throttled_until_ms = signs.now_ms + pause_s * 1_000
         case LegReason.UNAUTHORIZED:
             signs.unauthorized = text or "the venue does not accept our credentials"
         case LegReason.BANNED:

@@ -10,6 +10,7 @@ sent (`blocked`). A disk that fails ends the process: the next start finds what 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from executor.failpoints import reach
 from executor.fold import apply
 from executor.journal import Journal, JournalFull, JournalPoisoned, Unwritten
 from executor.snapshot import draft, may_be_taken, snapshot
@@ -49,7 +50,7 @@ class Chronicle:
         self.version = 0
         """Changes with each record that is folded."""
         self.trouble = ""
-        """Why nothing can be written now."""
+        """Why nothing could be written the last time; empty again as soon as anything was."""
 
     @property
     def blocked(self) -> bool:
@@ -83,9 +84,9 @@ class Chronicle:
             written = self._journal.append(group, durable=durable)
             if not self._accepted(written):
                 return
+            self.trouble = ""
             del self._waiting[: len(group)]
             self._fold(group)
-        self.trouble = ""
 
     def write_orders(self, basket: Basket, intents: Sequence[Intent]) -> bool:
         """Write a batch before it leaves; False: nothing was written, and nothing may be sent.
@@ -115,8 +116,10 @@ class Chronicle:
     def rotate_when_full(self) -> None:
         """Begin a new segment, if it is time and nothing is under way."""
         if self._journal.full and not self._waiting and may_be_taken(self.state):
+            reach("rotation-unmade")
             digest = self.state.digest()
             self._accepted(self._journal.rotate(snapshot(self.state), digest=digest))
+            reach("rotation-done")
 
     def require_disk(self) -> None:
         """`JournalError` if the disk has failed, also if only the syncing thread has seen it."""

@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from executor.breaker import Signs, note_reply
 from executor.chronicle import Chronicle
+from executor.failpoints import reach
 from executor.flights import Flight
 from executor.http import HttpConnection, NoReply, Reply
 from executor.launching import Ready
@@ -55,9 +56,12 @@ class Dispatcher:
         """Write, then send; None: nothing could be written, and nothing was sent."""
         chronicle = self._chronicle
         number = chronicle.next_flight
+        reach("orders-unwritten")
         if not chronicle.write_orders(ready.basket, ready.intents):
             return None
+        reach("orders-written")
         sent_ns = connection.begin(ready.request)
+        reach("orders-begun")
         assert sent_ns is not None, "the connection was idle"
         chronicle.fold_orders()
         flight = chronicle.state.flights[number]
@@ -66,6 +70,7 @@ class Dispatcher:
         digest = blake2b(request, digest_size=DIGEST_BYTES).digest()
         row = records.Sent(time.time_ns() // 1_000_000, 1, len(request), digest)
         chronicle.tell([draft(Kind.SENT, row, number)])
+        reach("sent-written")
         self._signs.orders_intended += len(ready.intents)
         self._signs.orders_on_wire += request.count(_ORDER_MARK)
         self._counters.add("posts")
@@ -95,7 +100,9 @@ class Dispatcher:
                 bytes.fromhex(leg.order_hash[2:]), digest, clip(outcome.text, TEXT_BYTES),
             )  # fmt: skip
             drafts.append(draft(Kind.REPLY, row, flight.id, place))
+        reach("reply-unwritten")
         self._chronicle.tell(drafts)
+        reach("reply-written")
         self._note(outcomes, answer)
 
     def _note(self, outcomes: list[LegOutcome], answer: Reply | NoReply) -> None:

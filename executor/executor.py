@@ -7,6 +7,7 @@ is true stands in the journal; everything here is asked of its fold (executor/st
 """
 
 import asyncio
+import os
 import threading
 import time
 import zlib
@@ -18,6 +19,7 @@ import msgspec
 from executor import admission
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
 from executor.gate import Admitted
 from executor.governing import Governor
@@ -34,7 +36,7 @@ from executor.reporting import Reports
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
 from executor.snapshot import draft, market_row
-from executor.starting import log_in, open_ledger
+from executor.starting import log_in, open_ledger, system_of
 from executor.user import UserChannel
 from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
@@ -60,6 +62,7 @@ class Executor:
     def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         settings.require_supported()
+        prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
         self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
@@ -145,16 +148,18 @@ class Executor:
         self._keep(self._keep_warm())
         self._prover = Prover(venue, self._chronicle, self._intake.take, stage.log.warning)
         await insist("cancel all", venue.cancel_all, self._stopping)
+        reach("cancelled")
         if self._stopping():
             return False
         state = self._chronicle.state
-        halt, system, running = state.halt, state.system, state.open_flights
+        halt = state.halt
+        # Before any fill counts: what ends by one that an earlier process did not see is reported.
+        if state.system != system_of(stage):
+            self._onlookers.earlier(state.open_flights)
+        self._onlookers.begin(state)
         if not await open_ledger(stage, venue, self._journal, self._chronicle, self._intake):
             return False
         self._counters.add("recoveries")
-        if state.system != system:
-            self._onlookers.earlier(running)
-        self._onlookers.begin(self._chronicle.state)
         self._around.ready = True
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
@@ -196,6 +201,7 @@ class Executor:
         self._adopt_markets()
         self._reports.flush()
         self._chronicle.require_disk()
+        around.note_trouble()
         self._chronicle.flush()
         self._chronicle.rotate_when_full()
         around.clock_offset_ms = self._reconciler.clock_offset_ms

@@ -56,8 +56,9 @@ def exposure_of(
     never bought by us.
     """
     exposure = Exposure()
+    unconfirmed_orders = {fill.order for fill in ledger.unconfirmed.values()}
     for flight in flights:
-        if flight.parent == 0:
+        if flight.parent == 0 and _may_risk(flight, unconfirmed_orders):
             _add_flight(exposure, flight, ledger, tokens)
     for order_hash in strangers:
         seen = ledger.of_order(order_hash)
@@ -66,6 +67,15 @@ def exposure_of(
                 exposure.add(tokens[fill.token][0], max(0, seen.cost_usd_e6 + seen.fee_usd_e6))
                 break
     return exposure
+
+
+def _may_risk(flight: Flight, unconfirmed_orders: set[str]) -> bool:
+    """Whether a flight has to be looked at: most are over and confirmed, and a signal waits."""
+    if flight.open or flight.repairs or flight.state is FlightState.PARTIAL:
+        return True
+    if not unconfirmed_orders:
+        return False
+    return any(leg.order_hash in unconfirmed_orders for leg in flight.legs)
 
 
 def _add_flight(
@@ -85,7 +95,10 @@ def _add_flight(
     elif flight.state is FlightState.PARTIAL:
         at_risk = _kept(flight, ledger, tokens)
         held = positions_e6(flight, ledger)
-        kept = [leg for leg, size_e6 in zip(flight.legs, held, strict=True) if size_e6 > 0]
+        kept = [
+            leg for leg, size_e6 in zip(flight.legs, held, strict=True)
+            if size_e6 > 0 and not is_gone(leg.token, ledger)
+        ]  # fmt: skip
         for leg in kept:
             if leg.token in tokens:
                 exposure.add(tokens[leg.token][0], -(-at_risk // len(kept)))
@@ -100,7 +113,9 @@ def flight_share(flight: Flight, size_e6: int, price_e4: int) -> int:
 
 
 def _kept(flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]) -> int:
-    """What legs that stay alone cost, less what they pay at least."""
+    """What legs that stay alone cost, less what they pay at least; nothing once all are gone."""
+    if not is_kept(flight, ledger):
+        return 0
     fills = [ledger.of_order(order.order_hash) for order in flight.all_orders]
     spent = sum(fill.cost_usd_e6 + fill.fee_usd_e6 for fill in fills)
     held = positions_e6(flight, ledger)
@@ -110,6 +125,21 @@ def _kept(flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]) -> int:
         if leg.token in tokens and size_e6 > 0
     ]
     return max(0, spent - (worst_usd_e6(known) if known else 0))
+
+
+def is_gone(token: str, ledger: Ledger) -> bool:
+    """Whether nothing is left of a token: it was paid out, or sold."""
+    holding = ledger.holdings.get(token)
+    return holding is None or holding.size_e6 <= 0
+
+
+def is_kept(flight: Flight, ledger: Ledger) -> bool:
+    """Whether a flight's legs, or some of them, are still there."""
+    held = positions_e6(flight, ledger)
+    return any(
+        size_e6 > 0 and not is_gone(leg.token, ledger)
+        for leg, size_e6 in zip(flight.legs, held, strict=True)
+    )
 
 
 def worth_usd_e6(ledger: Ledger, tokens: Mapping[str, Token]) -> int:

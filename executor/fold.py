@@ -7,12 +7,12 @@ all. So there is one way to know anything, and recovery is the ordinary start.
 
 from collections.abc import Callable, Iterable
 
-from executor.exposure import DAY_MS
+from executor.exposure import DAY_MS, is_kept
 from executor.flights import Flight, LegOrder, tally, unconfirmed
 from executor.ledger import Change, Fill, Holding
 from executor.modes import check_step
 from executor.snapshot import RESTORES, token_of
-from executor.state import MINUTE_MS, Mark, Pace, State, Turn
+from executor.state import MINUTE_MS, NAMES_MS, Mark, Pace, State, Turn
 from executor.wire import ORDER_TYPES
 from shm.codes import (
     BasketKind,
@@ -37,8 +37,6 @@ from shm.records import Market as MarketRecord
 REMEMBER_MS = 10 * MINUTE_MS
 """A flight that is over and confirmed is no longer looked at after this: longer than any order that
 was given up has ever taken to turn up."""
-NAMES_MS = 2 * DAY_MS
-"""A final fill that the venue repeats within this is known to have been counted."""
 
 
 def apply(state: State, entry: Entry) -> list[Turn]:
@@ -276,11 +274,15 @@ def _mark(state: State, entry: Entry) -> list[Turn]:
 def _forget(state: State, now_ms: int) -> None:
     """Let go of what is over: its results stay as sums, its fills as names for two days."""
     for flight in list(state.flights.values()):
-        over = not flight.open and not unconfirmed(flight, state.ledger)
+        over = not any(one.open for one in (flight, *flight.repairs))
+        over = over and not unconfirmed(flight, state.ledger)
         recent = flight.last_ms > now_ms - REMEMBER_MS
         # What is kept alone stays in sight until it is paid or sold.
-        if over and not recent and not flight.parent and flight.state is not FlightState.PARTIAL:
-            state.sums.profit_usd_e6 += tally(flight, state.ledger).locked_profit_usd_e6
+        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger)
+        if over and not recent and not flight.parent and not kept:
+            sums = tally(flight, state.ledger)
+            state.sums.profit_usd_e6 += sums.locked_profit_usd_e6
+            state.sums.orphan_usd_e6 += sums.orphan_cost_usd_e6
             for one in (flight, *flight.repairs):
                 _drop(state, one)
     for key, fill in list(state.ledger.fills.items()):

@@ -12,7 +12,8 @@ from executor import breaker
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
 from executor.exposure import Exposure
-from executor.modes import PASSING, Demand, worst
+from executor.failpoints import reach
+from executor.modes import PASSING, Demand, check_step, worst
 from executor.snapshot import draft
 from shm import arming, records
 from shm.arming import ArmRequest
@@ -47,12 +48,16 @@ class Governor:
     def step(self, demand: Demand, actor: str = "", nonce: int = 0) -> None:
         """Go to a mode, and write it down before anything else happens in it."""
         before = self.mode
+        if not self._chronicle.blocked:  # a defect must not get into the journal, and stay there
+            check_step(before, demand.mode, demand.cause)
         row = records.ModeChange(
             nonce & 0xFFFF_FFFF_FFFF_FFFF, demand.mode, demand.cause,
             clip(actor, ACTOR_BYTES), clip(demand.text, TEXT_BYTES),
         )  # fmt: skip
         durable = demand.mode in {Mode.HALTED, Mode.ARMED}
+        reach(f"{demand.mode.name.lower()}-unwritten")
         self._chronicle.tell([draft(Kind.MODE, row)], durable=durable)
+        reach(demand.mode.name.lower())
         level = logging.WARNING if demand.mode > Mode.ARMED else logging.INFO
         text = f": {demand.text}" if demand.text else ""
         _log.log(level, "%s -> %s (%s)%s", before.name, demand.mode.name, demand.cause.name, text)
@@ -67,6 +72,9 @@ class Governor:
             self.step(deepest)
         elif self.mode in PASSING and not breaker.still_asked(self.mode, asked):
             self.step(Demand(Mode.ARMED, Cause.CALM))
+            lesser = worst(self.mode, asked)
+            if lesser is not None:  # a shorter pause was inside the longer one
+                self.step(lesser)
 
     # --- the way up ------------------------------------------------------------------------------
 
@@ -105,7 +113,8 @@ class Governor:
     async def take_word(self, reconcile: Reconcile, signs: Signs) -> None:
         """The operator's word, if one waits: check it, come to a true ledger, arm."""
         request = arming.arm_requested(self._kill.var_path)
-        if request is None or self.mode in {Mode.BOOT, Mode.RECONCILING}:
+        busy = self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}
+        if request is None or busy:
             return
         reason = self._objection(request)
         if reason:
@@ -118,8 +127,7 @@ class Governor:
                 arming.refuse(self._kill.var_path, request.nonce, reason)
                 return
         if self.mode is not Mode.DISARMED:
-            reason = f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"
-            arming.refuse(self._kill.var_path, request.nonce, reason)
+            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
             return
         failed = await arming.clear(self._kill, request)
         if failed:
@@ -127,6 +135,11 @@ class Governor:
         elif self.mode is Mode.DISARMED:
             text = "the operator's word"
             self.step(Demand(Mode.ARMED, Cause.OPERATOR, text), request.actor, request.nonce)
+        else:
+            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
+
+    def _halted_again(self) -> str:
+        return f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"
 
     def _objection(self, request: ArmRequest) -> str:
         if self.mode not in {Mode.HALTED, Mode.DISARMED}:
@@ -138,5 +151,5 @@ class Governor:
     def _forgive(self, signs: Signs) -> None:
         """What the operator has seen does not halt again by itself; it does if it happens again."""
         signs.unauthorized = signs.banned = signs.identity = ""
-        signs.short_of_cash = signs.difference = ""
+        signs.short_of_cash = signs.difference = signs.journal_trouble = ""
         signs.strangers_known = len(self._chronicle.state.strangers)

@@ -10,20 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from executor.chronicle import Chronicle
+from executor.failpoints import reach
 from executor.ledger import Change, Fill, fills_of
 from executor.snapshot import draft, fill_row, hash_bytes, word
 from executor.wire import Trade
 from shm import records
+from shm.codes import FillStatus
 from shm.fabric import Counters
 from shm.journal_record import Draft
 from shm.layout import ExecutorStats
+from shm.payloads import trade_id
 from shm.records import Kind
-from shm.units import UnitError
+from shm.units import UnitError, parse_token_id
 
 FILLS_AT_ONCE = 100
 HASH = re.compile(r"0x[0-9a-f]{64}")
-TOKEN = re.compile(r"[0-9]{1,78}")
-TOKEN_END = 1 << 256
 
 
 class Intake:
@@ -37,6 +38,8 @@ class Intake:
         self._api_key = api_key
         self._early: list[Trade] = []
         self._open = False
+        self._told: dict[tuple[str, str], set[FillStatus]] = {}
+        """What was told since the journal last had room: the state may not have it yet."""
 
     def open(self) -> None:
         """From now on fills count as they come; first those that came too early."""
@@ -61,10 +64,12 @@ class Intake:
         """Our fills in a trade; none where it cannot be read, which is counted."""
         try:
             fills = list(fills_of(trade, self._api_key, self._fee_rate_e6))
-        except (UnitError, KeyError):
+        except (UnitError, KeyError):  # KeyError: a side that nobody knows
             self._counters.add("post_errors")
             return []
-        readable = [fill for fill in fills if _has_names(fill)]
+        # A record has room for a digest where a name is too long: so it is known again.
+        name = trade_id(trade.id).decode("ascii")
+        readable = [replace(fill, trade=name) for fill in fills if _has_names(fill)]
         self._counters.add("post_errors", len(fills) - len(readable))
         return readable
 
@@ -74,16 +79,19 @@ class Intake:
 
     def _tell(self, fills: Sequence[Fill]) -> None:
         state = self._chronicle.state
+        if not self._chronicle.blocked:
+            self._told.clear()
         at_ms = time.time_ns() // 1_000_000
         drafts: list[Draft] = []
-        told: set[tuple[str, str]] = set()
         for fill in fills:
             change = state.ledger.change_of(fill)
-            if change is Change.NOTHING or (fill.trade, fill.order) in told:
+            told = self._told.setdefault((fill.trade, fill.order), set())
+            if change is Change.NOTHING or fill.status in told:
                 self._counters.add("fills_duplicate")
                 continue
-            told.add((fill.trade, fill.order))
-            if change is Change.COUNTED:
+            first = not told
+            told.add(fill.status)
+            if change is Change.COUNTED and first:
                 self._counters.add("fills_seen")
             elif change is Change.VOIDED:
                 self._counters.add("trades_failed")
@@ -93,13 +101,18 @@ class Intake:
             number = flight.id if flight else 0
             drafts.append(draft(Kind.FILL, fill_row(replace(fill, at_ms=at_ms)), number))
         if drafts:
+            reach("fill-unwritten")
             self._chronicle.tell(drafts)
+            reach("fill-written")
 
 
 def _has_names(fill: Fill) -> bool:
     """Whether order and token are what they have to be: a hash, and a number of 256 bits."""
-    token = TOKEN.fullmatch(fill.token)
-    return bool(HASH.fullmatch(fill.order) and token and int(fill.token) < TOKEN_END)
+    try:
+        parse_token_id(fill.token)
+    except UnitError:
+        return False
+    return HASH.fullmatch(fill.order) is not None
 
 
 def _stranger(fill: Fill) -> Draft:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from executor.failpoints import reach
 from executor.journal_start import Cut, Started, start
 from executor.pens import make_pen
 from executor.syncing import Syncer
@@ -318,6 +319,7 @@ class Journal:
             place, plan, self._pen.link, snapshot,
             records=self._settings.segment_records, clock=self._clock,
         )  # fmt: skip
+        reach("rotation-made")
         fd = os.open(place.segment(number), os.O_RDWR | os.O_CLOEXEC)
         os.close(self._fd)
         self._fd, self._offset, self.segment = fd, offset, number

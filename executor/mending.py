@@ -7,6 +7,7 @@ from typing import Any
 
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.failpoints import reach
 from executor.flights import Flight, tally
 from executor.launching import Launcher, Wish, repair_of, repair_wishes
 from executor.legging import Plan
@@ -89,7 +90,9 @@ class Mender:
         assert connection is not None, "the budget looked a moment ago"
         basket = repair_of(flight, plan, time.time_ns() // 1_000_000)
         ready = launcher.build(self._chronicle.next_flight, basket, wishes)
+        reach("repair-unsent")
         sent = self._dispatcher.send(ready, connection)
+        reach("repair-sent")
         if sent is None:
             return
         self._around.bucket.take(time.monotonic_ns(), len(wishes))
@@ -110,4 +113,6 @@ class Mender:
             reason=flight.reason,
         )
         self._counters.add("repairs_held")
+        reach("ended-unwritten")
         self._chronicle.tell([draft(Kind.ENDED, row, flight.id)])
+        reach("ended-written")

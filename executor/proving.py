@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from executor.chronicle import Chronicle
+from executor.failpoints import reach
 from executor.flights import LEG_UNDECIDED, Flight, LegOrder, awaited
 from executor.resolver import Seen, proof
 from executor.snapshot import draft
@@ -45,12 +46,16 @@ class Prover:
         self._read_ms = 0
         self._nothing: dict[str, Seen] = {}
         """By order hash: the first reading after the window that found nothing."""
+        self._asked_ms: dict[str, int] = {}
+        """By order hash: when the venue was last asked for it; who waits longest comes first."""
         self.missed = True
         """The user channel was away: it may have missed something."""
 
     def look(self, settings: ExecutorSettings) -> "asyncio.Future[bool] | None":
         """Begin a reading if one is due; its task, if it has just begun."""
         if self._reading is not None and not self._reading.done():
+            return None
+        if self._chronicle.blocked:  # what was found already waits to be written
             return None
         now_ms = time.time_ns() // 1_000_000
         if not self._due(now_ms, settings):
@@ -99,7 +104,8 @@ class Prover:
         state = self._chronicle.state
         times = [flight.created_ms for flight in state.open_flights]
         times += [fill.at_ms for fill in state.ledger.unconfirmed.values()]
-        return max(0, min(times, default=now_ms) - TRADES_MARGIN_MS) // 1_000
+        since_ms = min(times, default=now_ms) - TRADES_MARGIN_MS
+        return max(0, since_ms, state.names_since_ms) // 1_000
 
     async def _judge(
         self, late: Sequence[Flight], trades: Sequence[Trade], settings: ExecutorSettings
@@ -114,18 +120,25 @@ class Prover:
             (flight, place) for flight in late for place, leg in enumerate(flight.legs)
             if leg.state in LEG_UNDECIDED
         ]  # fmt: skip
+        places.sort(key=lambda known: self._asked_ms.get(known[0].legs[known[1]].order_hash, 0))
+        self._asked_ms = {
+            order_hash: at_ms for order_hash, at_ms in self._asked_ms.items()
+            if any(flight.legs[place].order_hash == order_hash for flight, place in places)
+        }  # fmt: skip
+        answered = True
         for flight, place in places[:HASHES_AT_ONCE]:
             leg = flight.legs[place]
+            self._asked_ms[leg.order_hash] = time.time_ns() // 1_000_000
             order = await self._venue.order(leg.order_hash)
-            if isinstance(order, Unavailable):
+            if isinstance(order, Unavailable):  # one that cannot be read does not hide the others
                 self._say(f"order {leg.order_hash[:10]}…: {order.reason}")
-                return False
-            if leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
+                answered = False
+            elif leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
                 seen = _seen(leg, order, resting, named)
                 self._tell(flight, place, seen, settings.doubt_settle_ms)
         if resting:  # baskets and repairs fill at once or not at all: whatever rests should not
             await self._venue.cancel_all()
-        return True
+        return answered
 
     def _tell(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
         leg = flight.legs[place]
@@ -141,7 +154,9 @@ class Prover:
             return
         self._nothing.pop(leg.order_hash, None)
         row = records.Verdict(seen.at_ms, proven.evidence, proven.state, proven.reason)
+        reach("verdict-unwritten")
         self._chronicle.tell([draft(Kind.VERDICT, row, flight.id, place)])
+        reach("verdict-written")
 
 
 def undecided(flight: Flight) -> list[LegOrder]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from executor.chronicle import Chronicle
 from executor.comparing import Comparison, Theirs, Tolerance, compare
+from executor.failpoints import reach
 from executor.snapshot import draft, word
 from executor.venue import Unavailable, Venue
 from shm import records
@@ -119,11 +120,13 @@ class Reconciler:
 
     async def compare(self, limits: RiskSettings, *, positions: bool) -> Comparison | None:
         """One comparison, written down; None: the venue gave no answer, or something moved."""
+        if self._chronicle.blocked:  # what was found, a payout for instance, may wait to be written
+            return None
         state = self._chronicle.state
         held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
         moved = _stamp(self._chronicle)
         theirs = await self._ask(held)
-        if theirs is None or _stamp(self._chronicle) != moved:
+        if theirs is None or self._chronicle.blocked or _stamp(self._chronicle) != moved:
             return None
         tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
         now_ms = time.time_ns() // 1_000_000
@@ -155,6 +158,7 @@ class Reconciler:
         ours = state.ledger.cash_usd_e6 + sum(one.paid_usd_e6 for one in found.paid)
         row = records.Compared(ours, theirs.cash_usd_e6, 0, asked, len(found.positions))
         if paid or asked:  # that cash agrees every few seconds need not be remembered
+            reach("compared-unwritten")
             self._chronicle.tell([*paid, draft(Kind.COMPARED, row)])
 
     async def until_true(
@@ -165,6 +169,7 @@ class Reconciler:
         `turn` is called in between: fills and proofs have to go on arriving.
         """
         last: Comparison | None = None
+        self.difference = ""  # it is judged anew here
         while not stopping():
             turn()
             found = await self.compare(limits, positions=True)

@@ -16,7 +16,9 @@ from shm.units import UnitError, parse_size_e6
 
 READS_APART_MS = 5_000
 """Between the two readings that find nothing; where the window is shorter, as long as that."""
-_MATCHED, _CANCELED, _RESTING = "MATCHED", "CANCELED", ("LIVE", "DELAYED", "UNMATCHED")
+_MATCHED, _RESTING = "MATCHED", ("LIVE", "DELAYED", "UNMATCHED")
+_GONE = ("CANCELED", "CANCELLED", "INVALID", "EXPIRED", "REJECTED")
+"""The venue's engine has removed it, for whatever reason."""
 _PREFIX = "ORDER_STATUS_"
 
 
@@ -74,7 +76,7 @@ def _shown(leg: LegOrder, seen: Seen) -> Proof | None:
     status = order.status.upper().removeprefix(_PREFIX) if order else ""
     if order is not None and status.startswith(_MATCHED):
         return Proof(LegState.FILLED, leg.reason, Evidence.ORDER)
-    if order is not None and status.startswith(_CANCELED):
+    if order is not None and status.startswith(_GONE):
         filled = matched_e6(order) > 0
         state = LegState.FILLED if filled else LegState.KILLED
         return Proof(state, leg.reason, Evidence.ORDER)

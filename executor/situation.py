@@ -106,11 +106,15 @@ class Surroundings:
         signs.now_ms = time.time_ns() // 1_000_000
         signs.killed = stage.kill.look() and not taking
         signs.clock_offset_ms = self.clock_offset_ms
-        signs.journal_trouble = self._chronicle.trouble
+        self.note_trouble()
         now_ns = time.monotonic_ns()
         if now_ns - self._worth_ns > WORTH_EVERY_NS:
             self._worth_ns = now_ns
             signs.worth_usd_e6 = self._chronicle.state.worth_usd_e6()
+
+    def note_trouble(self) -> None:
+        """A disk that was full halts, also if there is room again before anyone looks."""
+        self.signs.journal_trouble = self.signs.journal_trouble or self._chronicle.trouble
 
     # --- one signal ---
 

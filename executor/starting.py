@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from executor.chronicle import Chronicle
 from executor.credentials import hand_over
+from executor.failpoints import reach
 from executor.intake import Intake
 from executor.journal import Journal
 from executor.ledger import Fill
@@ -38,6 +39,7 @@ BUILD = b"polytrio"
 async def log_in(stage: Stage, venue: Venue, stopping: Callable[[], bool]) -> bool:
     """Log in and give the killer what it needs; False: told to stop."""
     await insist("log in", venue.log_in, stopping)
+    reach("logged-in")
     if venue.credentials is None:
         return False
     try:
@@ -71,7 +73,7 @@ async def open_ledger(
     fills = [fill for trade in trades for fill in intake.fills(trade)]
     opening_usd_e6 = cash_usd_e6 - sum(f.cash_usd_e6 for f in _once(fills)) if fresh else 0
     row = records.Opened(
-        system=stage.fabric.segment("control", writable=False).header.created_wall_ns,
+        system=system_of(stage),
         opening_cash_usd_e6=opening_usd_e6,
         run=state.run + 1,
         settings_crc=stage.settings_version & 0xFFFF_FFFF,
@@ -80,10 +82,17 @@ async def open_ledger(
         wallet=bytes.fromhex(venue.wallet.maker[2:]).rjust(32, b"\0"),
         build=BUILD,
     )
+    reach("opened-unwritten")
     chronicle.tell([draft(Kind.OPENED, row)], durable=True)
+    reach("opened")
     intake.open()
     intake.take(trades)
     return True
+
+
+def system_of(stage: Stage) -> int:
+    """Which shared memory this process works on: when it was made."""
+    return stage.fabric.segment("control", writable=False).header.created_wall_ns
 
 
 def _last_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
@@ -92,7 +101,7 @@ def _last_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
     times += [fill.at_ms for fill in chronicle.state.ledger.unconfirmed.values()]
     if len(journal.found):
         times.append(journal.found[-1].wall_ns // 1_000_000)
-    return max(0, min(times, default=now_ms) - OVERLAP_MS)
+    return max(0, min(times, default=now_ms) - OVERLAP_MS, chronicle.state.names_since_ms)
 
 
 def _once(fills: list[Fill]) -> list[Fill]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from executor.exposure import Exposure, Token, exposure_of, worth_usd_e6
+from executor.exposure import DAY_MS, Exposure, Token, exposure_of, worth_usd_e6
 from executor.flights import FLIGHT_OPEN, Flight, settle, tally
 from executor.ledger import Ledger
 from shm.codes import Cause, FlightState, Mode, Purpose
@@ -17,6 +17,10 @@ from shm.codes import Cause, FlightState, Mode, Purpose
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 OUTCOMES_REMEMBERED = 50
+NAMES_MS = 2 * DAY_MS
+"""A final fill that the venue repeats within this is known to have been counted."""
+_RESERVING = FLIGHT_OPEN - {FlightState.NAKED}
+"""What is naked has its fills: they have been paid."""
 
 
 class Turn(NamedTuple):
@@ -104,12 +108,15 @@ class State:
         return [flight for flight in self.flights.values() if flight.open]
 
     @property
+    def names_since_ms(self) -> int:
+        """Since when every fill that counted is known by name: older ones would count again."""
+        return self.forgot_ms - NAMES_MS
+
+    @property
     def reserved_usd_e6(self) -> int:
         """What open flights may still cost; fills that are in count twice meanwhile."""
         return sum(
-            flight.reserved_usd_e6
-            for flight in self.flights.values()
-            if flight.state in FLIGHT_OPEN - {FlightState.NAKED}
+            flight.reserved_usd_e6 for flight in self.flights.values() if flight.state in _RESERVING
         )
 
     @property

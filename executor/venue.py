@@ -37,6 +37,8 @@ READ_TIMEOUT_S = 10.0
 _OK = 200
 _NOT_FOUND = 404
 _UNKNOWN = "not found"
+_BALANCE_DIGITS_MAX = 18
+"""What a record of the journal can hold."""
 ModelT = TypeVar("ModelT")
 PageT = TypeVar("PageT", TradePage, OrderPage)
 
@@ -114,7 +116,7 @@ class Venue:
         reply = await self._get("/balance-allowance", query, BalanceReply)
         if isinstance(reply, Unavailable):
             return reply
-        return int(reply.balance)
+        return _base_units(reply.balance)
 
     async def position_e6(self, token: str) -> int | Unavailable:
         """What the wallet has of a token, as the venue counts it."""
@@ -124,7 +126,7 @@ class Venue:
         reply = await self._get("/balance-allowance", query, BalanceReply)
         if isinstance(reply, Unavailable):
             return reply
-        return int(reply.balance)
+        return _base_units(reply.balance)
 
     async def open_orders(self) -> list[OpenOrder] | Unavailable:
         """Everything of these credentials that rests or waits, every page."""
@@ -195,6 +197,13 @@ class Venue:
             return msgspec.json.decode(answer.body, type=model)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Unavailable(f"unreadable answer: {error}")
+
+
+def _base_units(text: str) -> int | Unavailable:
+    """A balance; one that is no plain number of a size that can occur is no answer."""
+    if not text.isascii() or not text.isdigit() or len(text) > _BALANCE_DIGITS_MAX:
+        return Unavailable(f"unreadable balance: {text[:40]!r}")
+    return int(text)
 
 
 def _says_unknown(answer: Reply) -> bool:

@@ -6,19 +6,17 @@ settings, and goes straight into native memory (executor/signer.h); its way ther
 
 import os
 import secrets
-import stat
 from pathlib import Path
 
 from executor.curve import PlainKey, addresses
 from executor.keccak import checksum_address, keccak
+from executor.keyfile import read_key
 from shm import backend
 from shm.errors import ConfigError
+from shm.passwords import wipe
 from shm.settings import WalletSettings
 
 _KEY_BYTES = 32
-_FILE_BYTES_MAX = 256
-_SPACE = b" \t\r\n"
-_DIGITS = b"0123456789abcdef"
 EOA = 0
 DEPOSIT_WALLET = 3
 
@@ -68,53 +66,18 @@ def make_key(secret: bytearray) -> PlainKey:
     return key
 
 
-def load(path: Path, settings: WalletSettings) -> Wallet:
-    """Read the key file; `ConfigError` says what is wrong with it, never what is in it."""
-    text = bytearray(_FILE_BYTES_MAX)
-    secret = bytearray(_KEY_BYTES)
+def load(path: Path, settings: WalletSettings, password_fd: int | None = None) -> Wallet:
+    """Read the key file; `ConfigError` says what is wrong with it, never what is in it.
+
+    `password_fd` is where the parent has left the password of a keystore (executor/keyfile.py).
+    """
+    secret = read_key(path, password_fd)
     try:
-        with path.open("rb", buffering=0) as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            length = file.readinto(text)
-        if mode & 0o077:
-            raise ConfigError(
-                f"key file {path} is open to others (mode {mode:o}): chmod 600 {path}"
-            )
-        _unhex(text, length, secret)
         return Wallet(make_key(secret), settings)
-    except FileNotFoundError:
-        raise ConfigError(f"no key file {path}") from None
-    except OSError as error:
-        raise ConfigError(f"key file {path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConfigError(f"key file {path} does not hold a private key in hex") from None
     finally:
-        text[:] = bytes(len(text))
-        secret[:] = bytes(len(secret))
-
-
-def _unhex(text: bytearray, length: int, secret: bytearray) -> None:
-    """Hex digits, with or without 0x, into `secret`; ValueError if they are not its length.
-
-    Digit by digit, in place: slices and `bytes.fromhex` would leave copies that nobody can wipe.
-    """
-    start, end = 0, length
-    while start < end and text[start] in _SPACE:
-        start += 1
-    while start < end and text[end - 1] in _SPACE:
-        end -= 1
-    if end - start >= 2 and text[start] == ord("0") and text[start + 1] == ord("x"):
-        start += 2
-    if end - start != 2 * len(secret):
-        raise ValueError("wrong length")
-    for i in range(len(secret)):
-        high, low = text[start + 2 * i], text[start + 2 * i + 1]
-        secret[i] = _digit(high) << 4 | _digit(low)
-
-
-def _digit(code: int) -> int:
-    lower = code | 0x20 if ord("A") <= code <= ord("F") else code
-    return _DIGITS.index(lower)
+        wipe(secret)
 
 
 def ensure_paper_key(path: Path) -> None:

@@ -6,6 +6,7 @@ A book counts only if ingest, as it runs now, holds it for live; anything else i
 import struct
 import time
 
+from executor.amounts import TICKS_E4
 from executor.flights import Flight, positions_e6
 from executor.ledger import Ledger
 from executor.legging import Ladder, Standing
@@ -68,8 +69,9 @@ class Books:
             or book.epoch != self._roles.epoch(Role.INGEST)
         ):
             return Standing(market, outcome, held_e6, (), (), market.tick_e4)
-        asks, bids = ladders(book, outcome)
-        return Standing(market, outcome, held_e6, asks, bids, book.tick_e4 or market.tick_e4)
+        tick_e4 = book.tick_e4 or market.tick_e4
+        asks, bids = (_on_tick(ladder, tick_e4) for ladder in ladders(book, outcome))
+        return Standing(market, outcome, held_e6, asks, bids, tick_e4)
 
     def standings(
         self, flight: Flight, ledger: Ledger, tokens: dict[str, tuple[Market, Outcome]]
@@ -80,6 +82,16 @@ class Books:
             self.standing(*tokens[leg.token], size_e6)
             for leg, size_e6 in zip(flight.legs, held, strict=True)
         ]
+
+
+def _on_tick(ladder: Ladder, tick_e4: int) -> Ladder:
+    """The levels at which an order may stand: a limit off the tick cannot be signed.
+
+    Where a tick has just changed, a book may show both; the next level is only a worse limit.
+    """
+    if tick_e4 not in TICKS_E4:
+        return ()
+    return [(price_e4, size_e6) for price_e4, size_e6 in ladder if price_e4 % tick_e4 == 0]
 
 
 def ladders(book: Book, outcome: Outcome) -> tuple[Ladder, Ladder]:

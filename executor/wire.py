@@ -173,9 +173,9 @@ class BalanceReply(Struct):
 
 
 class CancelReply(Struct):
-    """Reply to a cancel: HTTP 200 does not mean cancelled."""
+    """Reply to a cancel: HTTP 200 does not mean cancelled, nor does a body that says nothing."""
 
-    canceled: list[str] = []
+    canceled: list[str]
     not_canceled: dict[str, str] = {}
 
 

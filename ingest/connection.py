@@ -82,14 +82,17 @@ class Connection:
     def __init__(self, number: int, url: str, settings: IngestSettings, owner: Owner) -> None:
         self.number = number
         self.settings = settings
-        """May be replaced at any time; the library stays the one it began with."""
+        """May be replaced at any time; the library is changed by `carry_by`."""
         self.owner = owner
         self._url = url
+        self._library: str = settings.socket
         self._open = opener(settings.socket)
         self._log = logging.getLogger(f"ingest.connection{number}")
         self._random = random.Random()
         self._link: Link | None = None
         self._stopping = False
+        self._changing = False
+        """Its link ends because we wanted that: no failure, and no wait."""
         self._failure: Exception | None = None
         """What the owner raised: a library would log and swallow it, we end the stage with it."""
 
@@ -102,6 +105,20 @@ class Connection:
         """Send a text frame; dropped when not connected (`opened` will ask for everything)."""
         if self._link is not None:
             self._link.send(frame)
+
+    def carry_by(self, library: str) -> None:
+        """Let another library carry it from now on: it is opened anew, and its books with it."""
+        if library == self._library:
+            return
+        self._library = library
+        self._open = opener(library)
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Begin anew at once, with another library or keeper."""
+        self._changing = True
+        if self._link is not None:
+            self._link.abort()
 
     def stop(self) -> None:
         """Close and do not come back."""
@@ -117,6 +134,10 @@ class Connection:
             trouble = await self._live_once()
             if self._stopping:
                 return
+            if self._changing:
+                self._changing = False
+                self._log.warning("opened anew: carried by %s", self._library)
+                continue
             failures = 0 if time.monotonic() - began_s > SETTLED_S else failures + 1
             wait_s = delay_s(
                 max(0, failures - 1),

@@ -4,12 +4,17 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from ingest.connection import Connection
-from ingest.keeper import make_keeper
+from ingest.keeper import Keeper, make_keeper
 from ingest.subscriptions import Plan, change_frame, first_frame
+from shm import backend
 from shm.codes import MarketState, StageState
 from shm.layout import INGEST_STATS, Market
 from shm.markets import MarketsReader
+from shm.modes import SocketMode
+from shm.settings import IngestSettings
 from shm.stage import Stage
 
 GENERATION_POLL_S = 0.1
@@ -20,10 +25,12 @@ class Feed:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._settings = stage.settings.ingest
+        self._settings = self._chosen(stage.settings.ingest)
         self._url = stage.settings.venues.market_ws_url
         self._counters = stage.fabric.counters("stats-ingest.counters", INGEST_STATS, write=True)
-        self.keeper = make_keeper(stage.fabric, stage.holder.epoch, self._settings.hash_check_every)
+        self._native = self._wants_native()
+        self.keeper = self._make_keeper()
+        self._counters.set("socket_mode", SocketMode[self._settings.socket.upper()])
         self._markets = MarketsReader(stage.fabric)
         self._followed: dict[int, Market] = {}
         """By row: the markets whose books are kept."""
@@ -40,6 +47,8 @@ class Feed:
             while not self._stage.stopping:
                 if self._markets.changed():
                     self._adopt(*self._markets.read())
+                self._follow_keeper()
+                self._follow_settings()
                 self._ask_again()
                 self.keeper.show_counts()
                 self._require_tasks()
@@ -49,6 +58,53 @@ class Feed:
                 connection.stop()
             for task in self._tasks:
                 task.cancel()
+
+    # --- settings and modes ---------------------------------------------------------------------
+
+    def _chosen(self, settings: IngestSettings) -> IngestSettings:
+        """The settings, with the library that the operator may have chosen instead."""
+        library = self._stage.switches.socket(self._stage.settings).name.lower()
+        return msgspec.structs.replace(settings, socket=library)
+
+    def _wants_native(self) -> bool:
+        return backend.NATIVE and not self._stage.switches.ingest_in_python
+
+    def _make_keeper(self) -> Keeper:
+        if backend.NATIVE and not self._native:
+            self._stage.log.warning("PYTHON MODE: the compiled ingest kept crashing")
+        self._counters.set("native", self._native)
+        return make_keeper(
+            self._stage.fabric,
+            self._stage.holder.epoch,
+            self._settings.hash_check_every,
+            native=self._native,
+        )
+
+    def _follow_keeper(self) -> None:
+        """After another decision of supervisor or operator: all books begin anew."""
+        if self._native == self._wants_native():
+            return
+        self._native = not self._native
+        self._counters.add("mode_changes")
+        self.keeper = self._make_keeper()
+        for market in self._followed.values():
+            self.keeper.add(market)
+        for connection in self._connections:
+            connection.reopen()
+
+    def _follow_settings(self) -> None:
+        """Go over to what was changed; a connection whose library changes is opened anew."""
+        self._stage.take_settings()
+        chosen = self._chosen(self._stage.settings.ingest)
+        if chosen == self._settings:
+            return
+        if chosen.socket != self._settings.socket:
+            self._counters.add("mode_changes")
+            self._counters.set("socket_mode", SocketMode[chosen.socket.upper()])
+        self._settings = chosen
+        for connection in self._connections:
+            connection.settings = chosen
+            connection.carry_by(chosen.socket)
 
     def _require_tasks(self) -> None:
         """A socket's task never ends by itself: if one did, its error ends the stage."""

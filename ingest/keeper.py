@@ -105,9 +105,11 @@ class PythonKeeper:
         self._counters.set("books_stale", len(books) - live)
 
 
-def make_keeper(fabric: Fabric, epoch: int, hash_check_every: int) -> Keeper:
-    """The compiled keeper where there is one."""
-    if not backend.NATIVE:
+def make_keeper(
+    fabric: Fabric, epoch: int, hash_check_every: int, *, native: bool = True
+) -> Keeper:
+    """The compiled keeper where there is one and it is wanted."""
+    if not (native and backend.NATIVE):
         return PythonKeeper(fabric, epoch, hash_check_every)
     parts = {
         "books": fabric.write_table("books", BOOK).latch,

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "71c76275"
+#define PT_LAYOUT_ID "beefad57"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -79,17 +79,20 @@ typedef struct {
     uint64_t engine_mode;
     uint64_t execution;
     uint64_t choices;
+    uint64_t socket_mode;
+    uint64_t socket_choices;
     uint64_t wish_seen;
     uint64_t wish_answer;
-    uint8_t padding_[16];
 } pt_switches;
 _Static_assert(sizeof(pt_switches) == 64, "size of pt_switches");
 _Static_assert(offsetof(pt_switches, trading_enabled) == 0, "offset of pt_switches.trading_enabled");
 _Static_assert(offsetof(pt_switches, engine_mode) == 8, "offset of pt_switches.engine_mode");
 _Static_assert(offsetof(pt_switches, execution) == 16, "offset of pt_switches.execution");
 _Static_assert(offsetof(pt_switches, choices) == 24, "offset of pt_switches.choices");
-_Static_assert(offsetof(pt_switches, wish_seen) == 32, "offset of pt_switches.wish_seen");
-_Static_assert(offsetof(pt_switches, wish_answer) == 40, "offset of pt_switches.wish_answer");
+_Static_assert(offsetof(pt_switches, socket_mode) == 32, "offset of pt_switches.socket_mode");
+_Static_assert(offsetof(pt_switches, socket_choices) == 40, "offset of pt_switches.socket_choices");
+_Static_assert(offsetof(pt_switches, wish_seen) == 48, "offset of pt_switches.wish_seen");
+_Static_assert(offsetof(pt_switches, wish_answer) == 56, "offset of pt_switches.wish_answer");
 
 typedef struct {
     uint64_t latched;
@@ -115,28 +118,37 @@ typedef struct {
     uint64_t kind;
     uint64_t engine_mode;
     uint64_t execution;
+    uint64_t socket_mode;
     uint64_t wished_ns;
-    uint8_t padding_[24];
+    uint8_t padding_[16];
 } pt_wish;
 _Static_assert(sizeof(pt_wish) == 64, "size of pt_wish");
 _Static_assert(offsetof(pt_wish, number) == 0, "offset of pt_wish.number");
 _Static_assert(offsetof(pt_wish, kind) == 8, "offset of pt_wish.kind");
 _Static_assert(offsetof(pt_wish, engine_mode) == 16, "offset of pt_wish.engine_mode");
 _Static_assert(offsetof(pt_wish, execution) == 24, "offset of pt_wish.execution");
-_Static_assert(offsetof(pt_wish, wished_ns) == 32, "offset of pt_wish.wished_ns");
+_Static_assert(offsetof(pt_wish, socket_mode) == 32, "offset of pt_wish.socket_mode");
+_Static_assert(offsetof(pt_wish, wished_ns) == 40, "offset of pt_wish.wished_ns");
 
 typedef struct {
     uint64_t fallback;
     uint64_t fallbacks;
     uint64_t fallback_deaths;
     uint64_t fallback_wall_ns;
-    uint8_t padding_[32];
+    uint64_t ingest_fallback;
+    uint64_t ingest_fallbacks;
+    uint64_t ingest_fallback_deaths;
+    uint64_t ingest_fallback_wall_ns;
 } pt_supervision;
 _Static_assert(sizeof(pt_supervision) == 64, "size of pt_supervision");
 _Static_assert(offsetof(pt_supervision, fallback) == 0, "offset of pt_supervision.fallback");
 _Static_assert(offsetof(pt_supervision, fallbacks) == 8, "offset of pt_supervision.fallbacks");
 _Static_assert(offsetof(pt_supervision, fallback_deaths) == 16, "offset of pt_supervision.fallback_deaths");
 _Static_assert(offsetof(pt_supervision, fallback_wall_ns) == 24, "offset of pt_supervision.fallback_wall_ns");
+_Static_assert(offsetof(pt_supervision, ingest_fallback) == 32, "offset of pt_supervision.ingest_fallback");
+_Static_assert(offsetof(pt_supervision, ingest_fallbacks) == 40, "offset of pt_supervision.ingest_fallbacks");
+_Static_assert(offsetof(pt_supervision, ingest_fallback_deaths) == 48, "offset of pt_supervision.ingest_fallback_deaths");
+_Static_assert(offsetof(pt_supervision, ingest_fallback_wall_ns) == 56, "offset of pt_supervision.ingest_fallback_wall_ns");
 
 typedef struct {
     uint64_t generation;
@@ -297,6 +309,7 @@ _Static_assert(offsetof(pt_dirty_bits, word) == 0, "offset of pt_dirty_bits.word
 typedef struct {
     uint64_t basket;
     uint64_t generation;
+    uint64_t settings_version;
     uint32_t kind;
     uint32_t group;
     uint32_t leg_count;
@@ -312,31 +325,33 @@ typedef struct {
     uint32_t leg_market[12];
     uint8_t leg_outcome[12];
     uint8_t leg_side[12];
-    uint8_t padding_[24];
+    uint8_t padding_[16];
 } pt_basket_row;
 _Static_assert(sizeof(pt_basket_row) == 192, "size of pt_basket_row");
 _Static_assert(offsetof(pt_basket_row, basket) == 0, "offset of pt_basket_row.basket");
 _Static_assert(offsetof(pt_basket_row, generation) == 8, "offset of pt_basket_row.generation");
-_Static_assert(offsetof(pt_basket_row, kind) == 16, "offset of pt_basket_row.kind");
-_Static_assert(offsetof(pt_basket_row, group) == 20, "offset of pt_basket_row.group");
-_Static_assert(offsetof(pt_basket_row, leg_count) == 24, "offset of pt_basket_row.leg_count");
-_Static_assert(offsetof(pt_basket_row, verdict) == 28, "offset of pt_basket_row.verdict");
-_Static_assert(offsetof(pt_basket_row, payout_e4) == 32, "offset of pt_basket_row.payout_e4");
-_Static_assert(offsetof(pt_basket_row, tie_payout_e4) == 40, "offset of pt_basket_row.tie_payout_e4");
-_Static_assert(offsetof(pt_basket_row, void_payout_e4) == 48, "offset of pt_basket_row.void_payout_e4");
-_Static_assert(offsetof(pt_basket_row, gross_e8) == 56, "offset of pt_basket_row.gross_e8");
-_Static_assert(offsetof(pt_basket_row, net_e8) == 64, "offset of pt_basket_row.net_e8");
-_Static_assert(offsetof(pt_basket_row, hurdle_e8) == 72, "offset of pt_basket_row.hurdle_e8");
-_Static_assert(offsetof(pt_basket_row, size_e6) == 80, "offset of pt_basket_row.size_e6");
-_Static_assert(offsetof(pt_basket_row, evaluated_ns) == 88, "offset of pt_basket_row.evaluated_ns");
-_Static_assert(offsetof(pt_basket_row, leg_market) == 96, "offset of pt_basket_row.leg_market");
-_Static_assert(offsetof(pt_basket_row, leg_outcome) == 144, "offset of pt_basket_row.leg_outcome");
-_Static_assert(offsetof(pt_basket_row, leg_side) == 156, "offset of pt_basket_row.leg_side");
+_Static_assert(offsetof(pt_basket_row, settings_version) == 16, "offset of pt_basket_row.settings_version");
+_Static_assert(offsetof(pt_basket_row, kind) == 24, "offset of pt_basket_row.kind");
+_Static_assert(offsetof(pt_basket_row, group) == 28, "offset of pt_basket_row.group");
+_Static_assert(offsetof(pt_basket_row, leg_count) == 32, "offset of pt_basket_row.leg_count");
+_Static_assert(offsetof(pt_basket_row, verdict) == 36, "offset of pt_basket_row.verdict");
+_Static_assert(offsetof(pt_basket_row, payout_e4) == 40, "offset of pt_basket_row.payout_e4");
+_Static_assert(offsetof(pt_basket_row, tie_payout_e4) == 48, "offset of pt_basket_row.tie_payout_e4");
+_Static_assert(offsetof(pt_basket_row, void_payout_e4) == 56, "offset of pt_basket_row.void_payout_e4");
+_Static_assert(offsetof(pt_basket_row, gross_e8) == 64, "offset of pt_basket_row.gross_e8");
+_Static_assert(offsetof(pt_basket_row, net_e8) == 72, "offset of pt_basket_row.net_e8");
+_Static_assert(offsetof(pt_basket_row, hurdle_e8) == 80, "offset of pt_basket_row.hurdle_e8");
+_Static_assert(offsetof(pt_basket_row, size_e6) == 88, "offset of pt_basket_row.size_e6");
+_Static_assert(offsetof(pt_basket_row, evaluated_ns) == 96, "offset of pt_basket_row.evaluated_ns");
+_Static_assert(offsetof(pt_basket_row, leg_market) == 104, "offset of pt_basket_row.leg_market");
+_Static_assert(offsetof(pt_basket_row, leg_outcome) == 152, "offset of pt_basket_row.leg_outcome");
+_Static_assert(offsetof(pt_basket_row, leg_side) == 164, "offset of pt_basket_row.leg_side");
 
 typedef struct {
     uint64_t signal;
     uint64_t basket;
     uint64_t generation;
+    uint64_t settings_version;
     uint32_t kind;
     uint32_t leg_count;
     int64_t payout_e4;
@@ -356,31 +371,31 @@ typedef struct {
     int32_t leg_price_e4[12];
     int64_t leg_size_e6[12];
     uint64_t leg_version[12];
-    uint8_t padding_[8];
 } pt_signal;
 _Static_assert(sizeof(pt_signal) == 440, "size of pt_signal");
 _Static_assert(offsetof(pt_signal, signal) == 0, "offset of pt_signal.signal");
 _Static_assert(offsetof(pt_signal, basket) == 8, "offset of pt_signal.basket");
 _Static_assert(offsetof(pt_signal, generation) == 16, "offset of pt_signal.generation");
-_Static_assert(offsetof(pt_signal, kind) == 24, "offset of pt_signal.kind");
-_Static_assert(offsetof(pt_signal, leg_count) == 28, "offset of pt_signal.leg_count");
-_Static_assert(offsetof(pt_signal, payout_e4) == 32, "offset of pt_signal.payout_e4");
-_Static_assert(offsetof(pt_signal, size_e6) == 40, "offset of pt_signal.size_e6");
-_Static_assert(offsetof(pt_signal, gross_e8) == 48, "offset of pt_signal.gross_e8");
-_Static_assert(offsetof(pt_signal, net_e8) == 56, "offset of pt_signal.net_e8");
-_Static_assert(offsetof(pt_signal, limit_net_e8) == 64, "offset of pt_signal.limit_net_e8");
-_Static_assert(offsetof(pt_signal, profit_usd_e6) == 72, "offset of pt_signal.profit_usd_e6");
-_Static_assert(offsetof(pt_signal, frame_ns) == 80, "offset of pt_signal.frame_ns");
-_Static_assert(offsetof(pt_signal, parsed_ns) == 88, "offset of pt_signal.parsed_ns");
-_Static_assert(offsetof(pt_signal, published_ns) == 96, "offset of pt_signal.published_ns");
-_Static_assert(offsetof(pt_signal, seen_ns) == 104, "offset of pt_signal.seen_ns");
-_Static_assert(offsetof(pt_signal, created_ns) == 112, "offset of pt_signal.created_ns");
-_Static_assert(offsetof(pt_signal, leg_market) == 120, "offset of pt_signal.leg_market");
-_Static_assert(offsetof(pt_signal, leg_outcome) == 168, "offset of pt_signal.leg_outcome");
-_Static_assert(offsetof(pt_signal, leg_side) == 180, "offset of pt_signal.leg_side");
-_Static_assert(offsetof(pt_signal, leg_price_e4) == 192, "offset of pt_signal.leg_price_e4");
-_Static_assert(offsetof(pt_signal, leg_size_e6) == 240, "offset of pt_signal.leg_size_e6");
-_Static_assert(offsetof(pt_signal, leg_version) == 336, "offset of pt_signal.leg_version");
+_Static_assert(offsetof(pt_signal, settings_version) == 24, "offset of pt_signal.settings_version");
+_Static_assert(offsetof(pt_signal, kind) == 32, "offset of pt_signal.kind");
+_Static_assert(offsetof(pt_signal, leg_count) == 36, "offset of pt_signal.leg_count");
+_Static_assert(offsetof(pt_signal, payout_e4) == 40, "offset of pt_signal.payout_e4");
+_Static_assert(offsetof(pt_signal, size_e6) == 48, "offset of pt_signal.size_e6");
+_Static_assert(offsetof(pt_signal, gross_e8) == 56, "offset of pt_signal.gross_e8");
+_Static_assert(offsetof(pt_signal, net_e8) == 64, "offset of pt_signal.net_e8");
+_Static_assert(offsetof(pt_signal, limit_net_e8) == 72, "offset of pt_signal.limit_net_e8");
+_Static_assert(offsetof(pt_signal, profit_usd_e6) == 80, "offset of pt_signal.profit_usd_e6");
+_Static_assert(offsetof(pt_signal, frame_ns) == 88, "offset of pt_signal.frame_ns");
+_Static_assert(offsetof(pt_signal, parsed_ns) == 96, "offset of pt_signal.parsed_ns");
+_Static_assert(offsetof(pt_signal, published_ns) == 104, "offset of pt_signal.published_ns");
+_Static_assert(offsetof(pt_signal, seen_ns) == 112, "offset of pt_signal.seen_ns");
+_Static_assert(offsetof(pt_signal, created_ns) == 120, "offset of pt_signal.created_ns");
+_Static_assert(offsetof(pt_signal, leg_market) == 128, "offset of pt_signal.leg_market");
+_Static_assert(offsetof(pt_signal, leg_outcome) == 176, "offset of pt_signal.leg_outcome");
+_Static_assert(offsetof(pt_signal, leg_side) == 188, "offset of pt_signal.leg_side");
+_Static_assert(offsetof(pt_signal, leg_price_e4) == 200, "offset of pt_signal.leg_price_e4");
+_Static_assert(offsetof(pt_signal, leg_size_e6) == 248, "offset of pt_signal.leg_size_e6");
+_Static_assert(offsetof(pt_signal, leg_version) == 344, "offset of pt_signal.leg_version");
 
 typedef struct {
     uint64_t number;
@@ -632,8 +647,12 @@ typedef struct {
     uint64_t reconnects;
     uint64_t pings_sent;
     uint64_t pongs_received;
+    uint64_t socket_mode;
+    uint64_t native;
+    uint64_t mode_changes;
+    uint8_t padding_[40];
 } pt_ingest_stats;
-_Static_assert(sizeof(pt_ingest_stats) == 192, "size of pt_ingest_stats");
+_Static_assert(sizeof(pt_ingest_stats) == 256, "size of pt_ingest_stats");
 _Static_assert(offsetof(pt_ingest_stats, frames_in) == 0, "offset of pt_ingest_stats.frames_in");
 _Static_assert(offsetof(pt_ingest_stats, bytes_in) == 8, "offset of pt_ingest_stats.bytes_in");
 _Static_assert(offsetof(pt_ingest_stats, events_book) == 16, "offset of pt_ingest_stats.events_book");
@@ -658,6 +677,9 @@ _Static_assert(offsetof(pt_ingest_stats, connections) == 160, "offset of pt_inge
 _Static_assert(offsetof(pt_ingest_stats, reconnects) == 168, "offset of pt_ingest_stats.reconnects");
 _Static_assert(offsetof(pt_ingest_stats, pings_sent) == 176, "offset of pt_ingest_stats.pings_sent");
 _Static_assert(offsetof(pt_ingest_stats, pongs_received) == 184, "offset of pt_ingest_stats.pongs_received");
+_Static_assert(offsetof(pt_ingest_stats, socket_mode) == 192, "offset of pt_ingest_stats.socket_mode");
+_Static_assert(offsetof(pt_ingest_stats, native) == 200, "offset of pt_ingest_stats.native");
+_Static_assert(offsetof(pt_ingest_stats, mode_changes) == 208, "offset of pt_ingest_stats.mode_changes");
 
 typedef struct {
     uint64_t updates_seen;
@@ -674,6 +696,8 @@ typedef struct {
     uint64_t signals;
     uint64_t signals_full;
     uint64_t reports_seen;
+    uint64_t retries;
+    uint64_t retries_signalled;
     uint64_t baskets;
     uint64_t baskets_unproven;
     uint64_t generations;
@@ -694,7 +718,7 @@ typedef struct {
     uint64_t shadow_worst_usd_e6;
     uint64_t shadow_resets;
     uint64_t shadow_skipped;
-    uint8_t padding_[48];
+    uint8_t padding_[32];
 } pt_engine_stats;
 _Static_assert(sizeof(pt_engine_stats) == 320, "size of pt_engine_stats");
 _Static_assert(offsetof(pt_engine_stats, updates_seen) == 0, "offset of pt_engine_stats.updates_seen");
@@ -711,26 +735,28 @@ _Static_assert(offsetof(pt_engine_stats, held_disabled) == 80, "offset of pt_eng
 _Static_assert(offsetof(pt_engine_stats, signals) == 88, "offset of pt_engine_stats.signals");
 _Static_assert(offsetof(pt_engine_stats, signals_full) == 96, "offset of pt_engine_stats.signals_full");
 _Static_assert(offsetof(pt_engine_stats, reports_seen) == 104, "offset of pt_engine_stats.reports_seen");
-_Static_assert(offsetof(pt_engine_stats, baskets) == 112, "offset of pt_engine_stats.baskets");
-_Static_assert(offsetof(pt_engine_stats, baskets_unproven) == 120, "offset of pt_engine_stats.baskets_unproven");
-_Static_assert(offsetof(pt_engine_stats, generations) == 128, "offset of pt_engine_stats.generations");
-_Static_assert(offsetof(pt_engine_stats, mode) == 136, "offset of pt_engine_stats.mode");
-_Static_assert(offsetof(pt_engine_stats, mode_changes) == 144, "offset of pt_engine_stats.mode_changes");
-_Static_assert(offsetof(pt_engine_stats, shadow_updates) == 152, "offset of pt_engine_stats.shadow_updates");
-_Static_assert(offsetof(pt_engine_stats, shadow_native) == 160, "offset of pt_engine_stats.shadow_native");
-_Static_assert(offsetof(pt_engine_stats, shadow_python) == 168, "offset of pt_engine_stats.shadow_python");
-_Static_assert(offsetof(pt_engine_stats, shadow_missing) == 176, "offset of pt_engine_stats.shadow_missing");
-_Static_assert(offsetof(pt_engine_stats, shadow_extra) == 184, "offset of pt_engine_stats.shadow_extra");
-_Static_assert(offsetof(pt_engine_stats, shadow_profit) == 192, "offset of pt_engine_stats.shadow_profit");
-_Static_assert(offsetof(pt_engine_stats, shadow_size) == 200, "offset of pt_engine_stats.shadow_size");
-_Static_assert(offsetof(pt_engine_stats, shadow_legs) == 208, "offset of pt_engine_stats.shadow_legs");
-_Static_assert(offsetof(pt_engine_stats, shadow_edge) == 216, "offset of pt_engine_stats.shadow_edge");
-_Static_assert(offsetof(pt_engine_stats, shadow_verdicts) == 224, "offset of pt_engine_stats.shadow_verdicts");
-_Static_assert(offsetof(pt_engine_stats, shadow_profit_alerts) == 232, "offset of pt_engine_stats.shadow_profit_alerts");
-_Static_assert(offsetof(pt_engine_stats, shadow_count_alerts) == 240, "offset of pt_engine_stats.shadow_count_alerts");
-_Static_assert(offsetof(pt_engine_stats, shadow_worst_usd_e6) == 248, "offset of pt_engine_stats.shadow_worst_usd_e6");
-_Static_assert(offsetof(pt_engine_stats, shadow_resets) == 256, "offset of pt_engine_stats.shadow_resets");
-_Static_assert(offsetof(pt_engine_stats, shadow_skipped) == 264, "offset of pt_engine_stats.shadow_skipped");
+_Static_assert(offsetof(pt_engine_stats, retries) == 112, "offset of pt_engine_stats.retries");
+_Static_assert(offsetof(pt_engine_stats, retries_signalled) == 120, "offset of pt_engine_stats.retries_signalled");
+_Static_assert(offsetof(pt_engine_stats, baskets) == 128, "offset of pt_engine_stats.baskets");
+_Static_assert(offsetof(pt_engine_stats, baskets_unproven) == 136, "offset of pt_engine_stats.baskets_unproven");
+_Static_assert(offsetof(pt_engine_stats, generations) == 144, "offset of pt_engine_stats.generations");
+_Static_assert(offsetof(pt_engine_stats, mode) == 152, "offset of pt_engine_stats.mode");
+_Static_assert(offsetof(pt_engine_stats, mode_changes) == 160, "offset of pt_engine_stats.mode_changes");
+_Static_assert(offsetof(pt_engine_stats, shadow_updates) == 168, "offset of pt_engine_stats.shadow_updates");
+_Static_assert(offsetof(pt_engine_stats, shadow_native) == 176, "offset of pt_engine_stats.shadow_native");
+_Static_assert(offsetof(pt_engine_stats, shadow_python) == 184, "offset of pt_engine_stats.shadow_python");
+_Static_assert(offsetof(pt_engine_stats, shadow_missing) == 192, "offset of pt_engine_stats.shadow_missing");
+_Static_assert(offsetof(pt_engine_stats, shadow_extra) == 200, "offset of pt_engine_stats.shadow_extra");
+_Static_assert(offsetof(pt_engine_stats, shadow_profit) == 208, "offset of pt_engine_stats.shadow_profit");
+_Static_assert(offsetof(pt_engine_stats, shadow_size) == 216, "offset of pt_engine_stats.shadow_size");
+_Static_assert(offsetof(pt_engine_stats, shadow_legs) == 224, "offset of pt_engine_stats.shadow_legs");
+_Static_assert(offsetof(pt_engine_stats, shadow_edge) == 232, "offset of pt_engine_stats.shadow_edge");
+_Static_assert(offsetof(pt_engine_stats, shadow_verdicts) == 240, "offset of pt_engine_stats.shadow_verdicts");
+_Static_assert(offsetof(pt_engine_stats, shadow_profit_alerts) == 248, "offset of pt_engine_stats.shadow_profit_alerts");
+_Static_assert(offsetof(pt_engine_stats, shadow_count_alerts) == 256, "offset of pt_engine_stats.shadow_count_alerts");
+_Static_assert(offsetof(pt_engine_stats, shadow_worst_usd_e6) == 264, "offset of pt_engine_stats.shadow_worst_usd_e6");
+_Static_assert(offsetof(pt_engine_stats, shadow_resets) == 272, "offset of pt_engine_stats.shadow_resets");
+_Static_assert(offsetof(pt_engine_stats, shadow_skipped) == 280, "offset of pt_engine_stats.shadow_skipped");
 
 typedef struct {
     uint64_t signals_seen;

@@ -62,6 +62,8 @@ def arm_requested(var_path: Path) -> ArmRequest | None:
     """The operator's word that waits for the executor. What cannot be read is taken away."""
     request = _request(var_path / ARM)
     if request is None and os.path.lexists(var_path / ARM):
+        request = _request(var_path / ARM)  # it may have come between the two looks
+    if request is None and os.path.lexists(var_path / ARM):
         refuse(var_path, 0, "what it says cannot be read: run `polytrio arm` again")
     return request
 

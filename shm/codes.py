@@ -132,6 +132,8 @@ class BasketKind(IntEnum):
     WIDE_TRIANGLE = 8
     WIDE_COMPLEMENT = 9
     WIDE_LADDER = 10
+    PROMOTED = 11
+    """Found by a scan and promoted by a person."""
 
 
 KIND_WORDS = {
@@ -146,6 +148,7 @@ KIND_WORDS = {
     BasketKind.WIDE_TRIANGLE: "wide_trio",
     BasketKind.WIDE_COMPLEMENT: "wide_complement",
     BasketKind.WIDE_LADDER: "wide_ladder",
+    BasketKind.PROMOTED: "promoted",
 }
 """What people call the kinds, on every screen and in every file."""
 

@@ -18,7 +18,7 @@ from shm.layout import (
     Supervision,
     Switches,
 )
-from shm.modes import Answer, EngineMode, Execution
+from shm.modes import Answer, EngineMode, Execution, SocketMode
 from shm.settings import Settings
 from shm.sources import Origin
 
@@ -127,6 +127,7 @@ def require_settings(fabric: Fabric) -> Settings:
 
 _EXECUTIONS = frozenset(Execution)
 _ENGINES = frozenset(EngineMode) - {EngineMode.NONE}
+_SOCKETS = frozenset(SocketMode) - {SocketMode.NONE}
 
 
 class SwitchBoard:
@@ -175,6 +176,23 @@ class SwitchBoard:
             return EngineMode.PYTHON
         return chosen
 
+    def socket(self, settings: Settings) -> SocketMode:
+        """The library that was chosen by switch or settings to carry the market channel."""
+        switched = self.read().socket_mode
+        if switched in _SOCKETS:
+            return SocketMode(switched)
+        return SocketMode[settings.ingest.socket.upper()]
+
+    @property
+    def ingest_in_python(self) -> bool:
+        """Whether the supervisor has given up the compiled ingest after crashes."""
+        return ingest_fallen_back(self.read(), self.supervision())
+
+
+def ingest_fallen_back(switches: Switches, supervision: Supervision) -> bool:
+    """The same as `fallen_back`, of the compiled keeper and listener."""
+    return supervision.ingest_fallback == switches.socket_choices + 1
+
 
 def fallen_back(switches: Switches, supervision: Supervision) -> bool:
     """Whether the supervisor's decision for Python holds: no choice was made since."""
@@ -199,6 +217,11 @@ class SwitchPanel:
         """Choose an engine (NONE: the one of the settings); ends a fall-back."""
         self._cells.set("engine_mode", mode)
         self._cells.add("choices")
+
+    def set_socket(self, mode: SocketMode) -> None:
+        """Choose a library for the market channel (NONE: as the settings say); ends a fall-back."""
+        self._cells.set("socket_mode", mode)
+        self._cells.add("socket_choices")
 
     def set_execution(self, execution: Execution) -> None:
         """Choose what becomes of signals (NONE: what the settings say)."""

@@ -141,6 +141,10 @@ class Switches(NamedTuple):
     """What becomes of a signal (`Execution`); 0: what the settings say."""
     choices: U64
     """How often `engine_mode` was set: a choice ends the fall-back that came before it."""
+    socket_mode: U64
+    """Which library carries the market channel (`SocketMode`); 0: the one of the settings."""
+    socket_choices: U64
+    """How often `socket_mode` was set: a choice ends a fall-back of ingest."""
     wish_seen: U64
     """Number of the last wish that was heard."""
     wish_answer: U64
@@ -156,6 +160,8 @@ class Wish(NamedTuple):
     """One more than the wanted `EngineMode`; 0: leave it."""
     execution: U64
     """One more than the wanted `Execution`; 0: leave it."""
+    socket_mode: U64
+    """One more than the wanted `SocketMode`; 0: leave it."""
     wished_ns: U64
 
 
@@ -168,6 +174,11 @@ class Supervision(NamedTuple):
     fallback_deaths: U64
     """How often the engine had died within a minute."""
     fallback_wall_ns: U64
+    ingest_fallback: U64
+    """Not 0: ingest runs in Python, as long as `Switches.socket_choices` is one less than this."""
+    ingest_fallbacks: U64
+    ingest_fallback_deaths: U64
+    ingest_fallback_wall_ns: U64
 
 
 class KillLatch(NamedTuple):
@@ -317,6 +328,8 @@ class BasketRow(NamedTuple):
     basket: U64
     """Stable id: hash of kind and legs; 0 means the row is free."""
     generation: U64
+    settings_version: U64
+    """Of the settings whose thresholds these are."""
     kind: U32
     group: U32
     leg_count: U32
@@ -345,6 +358,8 @@ class Signal(NamedTuple):
     """Engine epoch in the upper 24 bits, a count in the lower 40: never repeated."""
     basket: U64
     generation: U64
+    settings_version: U64
+    """Of the settings by which it was decided."""
     kind: U32
     leg_count: U32
     payout_e4: I64
@@ -548,6 +563,11 @@ class IngestStats(NamedTuple):
     reconnects: U64
     pings_sent: U64
     pongs_received: U64
+    socket_mode: U64
+    """Which library carries the market channel now (`SocketMode`)."""
+    native: U64
+    """1 while the compiled keeper and listener are at work, 0 for the Python ones."""
+    mode_changes: U64
 
 
 class EngineStats(NamedTuple):
@@ -567,6 +587,9 @@ class EngineStats(NamedTuple):
     signals: U64
     signals_full: U64
     reports_seen: U64
+    retries: U64
+    """Hits that were looked at again although none of their books had changed."""
+    retries_signalled: U64
     baskets: U64
     baskets_unproven: U64
     generations: U64

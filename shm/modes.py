@@ -26,6 +26,14 @@ class Execution(IntEnum):
     """Nothing: everything else goes on."""
 
 
+class SocketMode(IntEnum):
+    """Which library carries the market channel."""
+
+    NONE = 0
+    PICOWS = 1
+    WEBSOCKETS = 2
+
+
 class WishKind(IntEnum):
     """What an operator asks for."""
 

@@ -81,8 +81,8 @@ def clip(text: str, room: int) -> bytes:
 
 
 def trade_id(text: str) -> bytes:
-    """A trade's id as its field holds it: itself, or a digest if it is longer than any so far."""
+    """A trade's id as its field holds it: itself, or a digest if it is unlike any so far."""
     encoded = text.encode("utf-8", "surrogatepass")
-    if 0 < len(encoded) <= 40 and b"\0" not in encoded:
+    if 0 < len(encoded) <= 40 and encoded.isascii() and b"\0" not in encoded:
         return encoded
     return b"#" + blake2b(encoded, digest_size=19).hexdigest().encode()

@@ -12,7 +12,9 @@ UsdE6 = Annotated[int, Meta(ge=1, le=10**15)]
 Bps = Annotated[int, Meta(ge=1, le=10_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,24}$")]
-Coin = Annotated[str, Meta(pattern=r"^[A-Z]{2,8}$")]
+COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
+"""Coins with ladders; desk/calendar.py knows how the venue spells them."""
+Coin = Annotated[str, Meta(pattern=rf"^({'|'.join(COINS)})$")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -67,7 +67,7 @@ class DeskSettings(Section, frozen=True):
     discover_every_s: Seconds = 60
     list_every_s: Seconds = 600
     """How often the venue's whole listing is searched for ladders under other names."""
-    listing_tag: Annotated[int, Meta(ge=0)] = 21
+    listing_tag: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 21
     """The venue's number of the listing that has the ladders (21: crypto)."""
     row_grace_s: Seconds = 21_600
     """How long a market that has ended keeps its row, so that late fills find it."""

@@ -10,6 +10,7 @@ import logging
 import time
 
 from shm import backend
+from shm.codes import Role
 from shm.control import SwitchBoard, fallen_back
 from shm.fabric import Fabric
 from shm.layout import SUPERVISION
@@ -39,6 +40,29 @@ class Supervision:
         """Do what is due; called several times a second."""
         self.reloader.turn(time.monotonic())
 
+    def stage_died(self, role: Role, deaths: int) -> bool:
+        """Take note of a stage's deaths within `WITHIN_S`; True if it falls back to Python now."""
+        if role is Role.ENGINE:
+            return self.engine_died(deaths)
+        return role is Role.INGEST and self.ingest_died(deaths)
+
+    def ingest_died(self, deaths: int) -> bool:
+        """The same for the compiled keeper and listener of ingest."""
+        limits = self.limits
+        if deaths <= min(limits.fallback_after, limits.restarts_per_minute):
+            return False
+        if self._board.ingest_in_python or not backend.NATIVE:
+            return False
+        self._cells.set("ingest_fallback_deaths", deaths)
+        self._cells.set("ingest_fallback_wall_ns", time.time_ns())
+        self._cells.add("ingest_fallbacks")
+        self._cells.set("ingest_fallback", self._board.read().socket_choices + 1)
+        _log.error(
+            "the compiled ingest died %d times within a minute: it runs in PYTHON MODE from now "
+            "on, slower; see its log, and `polytrio mode set socket=picows` to try again", deaths,
+        )  # fmt: skip
+        return True
+
     def engine_died(self, deaths: int) -> bool:
         """Take note of the engine's deaths within `WITHIN_S`; True if it now falls back to Python.
 
@@ -56,7 +80,7 @@ class Supervision:
         self._cells.set("fallback", self._board.read().choices + 1)
         _log.error(
             "the native engine died %d times within a minute: it runs in PYTHON MODE from now on, "
-            "slower; see its log, and `polytrio mode engine=native` to try again", deaths,
+            "slower; see its log, and `polytrio mode set engine=native` to try again", deaths,
         )  # fmt: skip
         return True
 

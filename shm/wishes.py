@@ -13,7 +13,7 @@ from shm.codes import Role, StageState
 from shm.errors import PolytrioError, RoleTaken, SegmentMissing
 from shm.fabric import Fabric
 from shm.layout import RELOADING, SWITCHES, WISH, Reloading, Wish
-from shm.modes import Answer, EngineMode, Execution, WishKind
+from shm.modes import Answer, EngineMode, Execution, SocketMode, WishKind
 from shm.roles import RoleHolder, RoleLock
 
 LOCK_PATIENCE_S = 5.0
@@ -91,13 +91,14 @@ class Operator:
         return self._wait(Role.SUPERVISOR, answered)
 
     def choose(
-        self, engine: EngineMode | None = None, execution: Execution | None = None
+        self,
+        engine: EngineMode | None = None,
+        execution: Execution | None = None,
+        socket: SocketMode | None = None,
     ) -> Answer:
         """Ask desk for other modes; NONE stands for "as the settings say"."""
         number = self._ask(
-            WishKind.MODES,
-            0 if engine is None else engine + 1,
-            0 if execution is None else execution + 1,
+            WishKind.MODES, _one_more(engine), _one_more(execution), _one_more(socket)
         )
 
         def answered() -> Answer | None:
@@ -106,9 +107,9 @@ class Operator:
 
         return self._wait(Role.DESK, answered)
 
-    def _ask(self, kind: WishKind, engine: int = 0, execution: int = 0) -> int:
+    def _ask(self, kind: WishKind, engine: int = 0, execution: int = 0, socket: int = 0) -> int:
         number = self._holder.epoch
-        self._wishes.write(0, Wish(number, kind, engine, execution, time.monotonic_ns()))
+        self._wishes.write(0, Wish(number, kind, engine, execution, socket, time.monotonic_ns()))
         return number
 
     def _wait(self, role: Role, answered: Callable[[], _FoundT | None]) -> _FoundT:
@@ -128,3 +129,7 @@ class Operator:
                 )
             self._holder.beat(time.monotonic_ns())
             time.sleep(_LOOK_S)
+
+
+def _one_more(mode: int | None) -> int:
+    return 0 if mode is None else mode + 1

@@ -116,8 +116,10 @@ class Socket:
         while self._waiting and self._waiting[0][0] <= now_ms:
             _, _, frame, note = heapq.heappop(self._waiting)
             self._write_late(frame, note)
-        for one in [one for one in self._passed if one.due_ms <= now_ms]:
-            self._passed.remove(one)
+        due = [one for one in self._passed if one.due_ms <= now_ms]
+        # Taken out first: each that is written may let the next one pass.
+        self._passed = [one for one in self._passed if one.due_ms > now_ms]
+        for one in due:
             self._write_late(one.frame, one.note)
         if self._trickle and not self.transport.is_closing():
             self._flow(now_ms)

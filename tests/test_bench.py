@@ -10,8 +10,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from tests.bench import ipc, peers
+from shm import backend
+from tests.bench import ipc, journal, kill, peers
 from tests.bench.channels import CHANNELS, PEERS
+from tests.bench.effort import Effort
 from tests.bench.report import Report, Row, Sample, sample_of
 from tests.conftest import require_or_skip
 
@@ -101,3 +103,24 @@ def test_peers_are_pinned_and_one_that_cannot_be_had_is_left_out_with_the_reason
     failed = subprocess.CompletedProcess([], 1, "", "noise\nERROR: No matching distribution\n")
     monkeypatch.setattr(subprocess, "run", lambda *_args, **_options: failed)
     assert set(peers.install().values()) == {"No matching distribution"}
+
+
+def test_the_journals_cost_is_measured_beside_the_plain_write(tmp_path):
+    require_or_skip(backend.NATIVE, "the compiled kernels")
+    report = Report()
+    journal.measure(report, Effort(rounds=1, share=0.01))
+    for when in ("disk at rest", "disk syncing"):
+        plain = report.find(journal.SUITE, f"pwrite of the same bytes, {when}")
+        ours = report.find(journal.SUITE, f"append_orders, 3 legs, {when}")
+        assert plain.rounds[0].count == ours.rounds[0].count == 100
+        assert ours.target == journal.TARGET_NS
+
+
+@pytest.mark.slow
+def test_the_kill_switch_is_timed_from_the_request_to_the_last_byte_and_the_last_cancel():
+    report = Report()
+    kill.measure(report, Effort(trials=2))
+    done = report.find(kill.SUITE, "cancel-all acknowledged after the request")
+    assert done.rounds[0].count == 2
+    assert done.p50 > kill.VENUE_DELAY_MS * 1e6  # else nobody waited for the venue
+    assert report.find(kill.SUITE, "latch set after the request").p50 > 0

@@ -22,7 +22,12 @@ MAY_IMPORT = {
     "supervisor.py": {"shm"},
 }
 SIM_MAY_IMPORT = {"shm.units", "shm.errors"}
-COMPOSITION_ROOTS = {"desk/replay.py": {"ingest", "engine"}}
+COMPOSITION_ROOTS = {
+    "desk/replay.py": {"ingest", "engine"},
+    "desk/scan.py": {"engine"},
+    "desk/scanning.py": {"engine"},
+    "desk/explain.py": {"engine"},
+}
 
 HOT = {"ingest", "engine", "executor"}
 HOT_NEVER = {"numpy", "aiohttp", "eth_account", "sqlalchemy", "orjson", "rich", "click"}

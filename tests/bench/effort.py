@@ -9,6 +9,8 @@ class Effort:
 
     rounds: int = 7
     share: float = 1.0
+    trials: int = 1_000
+    """Of what is tried one by one, as the kill switch is."""
 
     def scaled(self, count: int) -> int:
         """That share of a number of samples, at least a hundred."""
@@ -16,4 +18,4 @@ class Effort:
 
 
 FULL = Effort()
-QUICK = Effort(rounds=2, share=0.05)
+QUICK = Effort(rounds=2, share=0.05, trials=5)

@@ -7,6 +7,7 @@ than anything that code can do.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ TIMINGS = {"back-to-back": "back to back", "paced": "at a fixed pace"}
 HOP_TARGET = 1.15
 PACE_NS = 10_000
 TIMEOUT_S = 300
+ERRAND_S = 30
 
 HOPS = {
     "word": ("bare u64", "the limit of these two cores"),
@@ -150,13 +152,19 @@ def _errands(names: list[str], effort: Effort) -> Iterator[tuple[str, str, int]]
 def _errand(name: str, what: str, count: int) -> dict[str, list[Sample]] | str:
     """One round of one way in a process of its own; or why it failed."""
     command = [sys.executable, "-m", "tests.bench.pingpong", name, what, str(count)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        start_new_session=True,
+    )  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        out, err = process.communicate(timeout=ERRAND_S)
     except subprocess.TimeoutExpired:
-        return "did not end within 60 s"
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1][:80]
-    return samples_of(done.stdout)
+        os.killpg(process.pid, signal.SIGKILL)  # it has a child, which would turn for ever
+        process.communicate()
+        return f"did not end within {ERRAND_S} s"
+    if process.returncode:
+        return (err.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:80]
+    return samples_of(out)
 
 
 def _compared(row: Row, trouble: str) -> Row:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -122,33 +123,36 @@ class Report:
         if os.getloadavg()[0] > BUSY:
             console.print("other work ran meanwhile: believe medians back to back, no others")
 
-    def write(self, path: Path) -> None:
-        """For machines: everything, round by round."""
+    def write(self, path: Path, **more: Any) -> None:
+        """For machines: everything, round by round, with the load before and after."""
         rows = [
             asdict(row)
             | ({} if row.skipped else {"p50": row.p50, "p99": row.p99, "max": row.max})
             | {"missed": row.missed}
             for row in self.rows
         ]
-        path.write_text(json.dumps({"machine": self.machine, "rows": rows}, indent=1) + "\n")
+        whole = {"machine": self.machine, "load_after": os.getloadavg(), "rows": rows} | more
+        path.write_text(json.dumps(whole, indent=1) + "\n")
 
 
 def _cells(row: Row) -> list[str]:
     if row.skipped:
         return [row.name, "", "", "", "", "", "", f"skipped: {row.skipped}"]
-    figures = [_figure(value, row.unit) for value in (row.p50, row.p99, row.max)]
+    figures = [figure(value, row.unit) for value in (row.p50, row.p99, row.max)]
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     target = "" if row.target is None else f"<= {row.target:g}{' MISSED' if row.missed else ''}"
     return [row.name, *figures, ratio, row.against, target, row.note]
 
 
-def _figure(value: float, unit: str) -> str:
+def figure(value: float, unit: str) -> str:
     """1,234 ns as 1.23 us: three digits are what one remembers."""
     if unit in UNITS:
         place = UNITS.index(unit)
         while value >= 1000 and place < len(UNITS) - 1:
             value, place = value / 1000, place + 1
         unit = UNITS[place]
+    if not unit:
+        return f"{value:,g}"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} {unit}"
 

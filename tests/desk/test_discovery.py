@@ -19,6 +19,7 @@ from shm.errors import ConfigError
 from shm.fabric import Fabric
 from shm.layout import DESK_STATS
 from shm.markets import MarketsReader
+from shm.promoted import Promoted, PromotedLeg, promote
 from tests.desk.venue import NEW_YORK, Ladder, Still, settings
 from tests.engine.factory import ladder
 
@@ -329,6 +330,23 @@ def test_only_a_change_makes_a_new_generation_and_a_restart_goes_on_from_the_las
     assert generation == 2
     assert rows[0].state == MarketState.RETIRED
     assert [row.key for row in rows[1:]] == [m.key for m in markets[1:]]
+
+
+def test_a_promoted_basket_makes_a_new_generation_of_the_same_markets(desk):
+    later_ms = int((NOW + timedelta(hours=9)).timestamp() * 1000)
+    markets = [one._replace(expiry_ms=later_ms) for one in ladder([10, 20, 30])]
+    desk.discovery.publish(markets)
+    desk.discovery.tick()
+    assert desk.generation == 1
+    legs = tuple(PromotedLeg(f"{one.key:016x}", "YES") for one in markets[:2])
+    promote(desk.settings.var_path, Promoted(legs, 10_000, markets[0].expiry_ms, 0))
+    desk.discovery.tick()
+    desk.discovery.tick()
+    assert desk.generation == 2
+    assert len(desk.rows()) == len(markets)
+    desk.start()  # nobody knows what the last generation was compiled with
+    desk.discovery.tick()
+    assert desk.generation == 3
 
 
 def test_a_round_publishes_what_it_found_and_counts_it(desk):

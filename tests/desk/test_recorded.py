@@ -53,7 +53,7 @@ def trios_of(rows: list[Market]) -> set[tuple[str, ...]]:
             ))
             for leg in basket.legs
         )
-        for basket in compile_baskets(rows, wide=False).baskets
+        for basket in compile_baskets(rows).baskets
         if basket.kind is BasketKind.TRIANGLE_BUY
     }  # fmt: skip
 

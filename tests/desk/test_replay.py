@@ -1,14 +1,22 @@
 """Replay: the independent analysis is met exactly, twice, and bad files are named."""
 
 import csv
+import json
+import random
+import sys
 from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
 
 from desk.cli import main
-from desk.replay import frame_of, read_crawls, read_markets, run
+from desk.recording import frame_of, read_markets, read_moments
+from desk.replay import Outcome, run
 from shm.errors import InputError
+from tests.conftest import SHARED
 
 MARKETS = """market_id,condition_id,slug,event_slug,asset,kind,lower,upper,end_date
 1,0x{a},s1,e,BTC,above,76000,,2026-06-25T16:00:00Z
@@ -33,29 +41,49 @@ def files(tmp_path):
     return markets, quotes
 
 
-def test_the_recording_gives_the_independent_analysis_exactly(shared):
-    folder = shared / "data" / "trio_quotes"
-    outcome = run(folder / "markets.csv", folder / "quotes_dev.csv", None)
+class Replayed(NamedTuple):
+    """The recording, replayed once for all tests of this file."""
+
+    folder: Path
+    outcome: Outcome
+    out: bytes
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory) -> Replayed:
+    folder = SHARED / "data" / "trio_quotes"
+    if not folder.is_dir():
+        pytest.skip("needs the recordings in ../shared/data")
+    out = tmp_path_factory.mktemp("replayed") / "out.csv"
+    outcome = run(folder / "markets.csv", folder / "quotes_dev.csv", out)
+    return Replayed(folder, outcome, out.read_bytes())
+
+
+def test_the_recording_gives_the_independent_analysis_exactly(replayed):
+    outcome = replayed.outcome
     assert {name: (c.evaluations, c.gross_positive, c.net_positive)
             for name, c in outcome.kinds.items()} == {
         "trio": (17_083, 1_311, 682),
         "complement": (19_199, 401, 116),
         "ladder": (19_744, 152, 144),
+        "top_bracket": (1_622, 220, 204),
+        "negrisk_yes": (2_416, 2, 0),
+        "negrisk_no": (2_417, 30, 0),
     }  # fmt: skip
     assert outcome.frames_refused == 0
     assert round(outcome.best_net_e8["trio"] / 1e6, 2) == 1.83
 
 
-def test_two_runs_give_the_same_bytes_and_a_row_for_each_positive_evaluation(shared, tmp_path):
-    folder = shared / "data" / "trio_quotes"
-    outs = [tmp_path / "one.csv", tmp_path / "two.csv"]
-    outcomes = [run(folder / "markets.csv", folder / "quotes_dev.csv", out) for out in outs]
-    assert outs[0].read_bytes() == outs[1].read_bytes()
-    assert outcomes[0] == outcomes[1]
-    rows = list(csv.DictReader(outs[0].read_text().splitlines()))
-    assert len(rows) == sum(count.gross_positive for count in outcomes[0].kinds.values())
+def test_two_runs_give_the_same_bytes_and_a_row_for_each_positive_evaluation(replayed, tmp_path):
+    out = tmp_path / "two.csv"
+    again = run(replayed.folder / "markets.csv", replayed.folder / "quotes_dev.csv", out)
+    assert out.read_bytes() == replayed.out
+    assert again.as_json() == replayed.outcome.as_json()
+    counted = [*again.kinds.values(), *again.wider.values()]
+    rows = list(csv.DictReader(replayed.out.decode().splitlines()))
+    assert len(rows) == sum(count.gross_positive for count in counted)
     assert sum(int(row["net_e8"]) > 0 for row in rows) == sum(
-        count.net_positive for count in outcomes[0].kinds.values()
+        count.net_positive for count in counted
     )
 
 
@@ -79,7 +107,7 @@ def test_an_edge_is_the_one_that_fractions_give(files, tmp_path):
 
 def test_a_crawl_becomes_one_frame_of_whole_books(files):
     markets, ids = read_markets(files[0])
-    second = list(read_crawls(files[1], ids))[1]
+    second = list(read_moments(files[1], ids))[1]
     assert frame_of(second, markets).count(b'"event_type":"book"') == 2
     assert b'"price":"0.62"' in frame_of(second, markets)
     assert b'"bids":[],"asks":[]' in frame_of(second, markets)
@@ -126,3 +154,107 @@ def test_the_table_for_people_has_the_same_counts(files):
     )
     assert done.exit_code == 0
     assert "3 crawls, 3 markets, 3 baskets" in done.output
+
+
+def shuffled(text: str, seed: int) -> str:
+    """The same quotes, in another order inside each crawl."""
+    head, *lines = text.splitlines()
+    rng = random.Random(seed)
+    mixed = []
+    for _, crawl in groupby(lines, lambda line: line.split(",", 1)[0]):
+        some = list(crawl)
+        rng.shuffle(some)
+        mixed += some
+    assert mixed != lines
+    return "\n".join([head, *mixed]) + "\n"
+
+
+def test_the_order_of_prices_inside_a_crawl_changes_nothing(replayed, tmp_path):
+    mixed, out = tmp_path / "mixed.csv", tmp_path / "out.csv"
+    mixed.write_text(shuffled((replayed.folder / "quotes_dev.csv").read_text(), seed=7))
+    outcome = run(replayed.folder / "markets.csv", mixed, out)
+    assert outcome.as_json() == replayed.outcome.as_json()
+    assert out.read_bytes() == replayed.out
+
+
+def test_evaluating_inside_a_crawl_would_see_the_order_of_its_prices(files, tmp_path):
+    """What the test above must be able to see: each quote of a crawl as a moment of its own."""
+    results = []
+    for seed in range(6):
+        quotes = tmp_path / "q.csv"
+        head, *lines = files[1].read_text().splitlines()[:4]
+        random.Random(seed).shuffle(lines)
+        stamped = [f"2026-06-25T08:59:2{i}Z,{line.split(',', 1)[1]}"
+                   for i, line in enumerate(lines)]  # fmt: skip
+        quotes.write_text("\n".join([head, *stamped]) + "\n")
+        results.append(run(files[0], quotes, None, keep=True).as_json()["kinds"])
+    assert any(one != results[0] for one in results)
+
+
+def test_a_recording_with_depth_says_how_many_units_there_are(files):
+    lines = ["timestamp_utc,market_id,best_bid,best_ask,bids,asks"]
+    for number, bids, asks in (
+        (1, "0.60:50", "0.62:30 0.63:500"), (2, "0.30:40 0.29:9", "0.32:7"), (3, "0.40:80", "1:5"),
+    ):  # fmt: skip
+        lines += [f"2026-06-25T08:59:24.{250 * n:03}Z,{number},,,{bids},{asks}" for n in (1,)]
+    files[1].write_text("\n".join(lines) + "\n")
+    (one,) = run(*files, None).as_json()["windows"]["each"]
+    assert one["kind"] == "trio"
+    assert one["size_e6"] == 30 * 10**6
+    assert one["first_ms"] % 1000 == 250
+
+
+@pytest.mark.parametrize("side", ["0.60", "0.60:", "0.60:-5", "2:5"])
+def test_a_side_that_is_not_prices_with_sizes_is_refused(files, side):
+    files[1].write_text(
+        f"timestamp_utc,market_id,best_bid,best_ask,bids,asks\n2026-06-25T08:59:24Z,1,,,{side},\n"
+    )
+    with pytest.raises(InputError, match="line 2"):
+        run(*files, None)
+
+
+def test_the_json_has_the_windows_and_says_what_it_cannot_know(files):
+    files[1].write_text(QUOTES.replace("3,0.35,0.36", "3,0.40,0.41", 1))
+    done = CliRunner().invoke(
+        main, ["replay", "--markets", str(files[0]), "--quotes", str(files[1]), "--json"]
+    )
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert list(found["kinds"]) == [
+        "trio", "complement", "ladder", "top_bracket", "negrisk_yes", "negrisk_no",
+    ]  # fmt: skip
+    windows = found["windows"]
+    assert windows["resolution_ms"] == 3_600_000
+    assert "not in the recording" in windows["note"]
+    (one,) = windows["each"]
+    assert (one["kind"], one["legs"], one["at_least_ms"]) == ("trio", "1 3 2", 0)
+    assert one["at_most_ms"] is None  # the recording began with it
+    assert one["left_ms"] == 25_236_000
+    assert set(one["after_ms"].values()) == {"unknown"}
+
+
+def test_plots_are_written_in_both_formats_and_twice_the_same(files, tmp_path):
+    written = []
+    for name in ("a", "b"):
+        done = CliRunner().invoke(
+            main, ["replay", "--markets", str(files[0]), "--quotes", str(files[1]),
+                   "--plots", str(tmp_path / name)]
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        written.append({p.name: p.read_bytes() for p in sorted((tmp_path / name).iterdir())})
+    assert set(written[0]) == {
+        f"{name}.{suffix}" for name in ("windows", "fates", "sizes") for suffix in ("png", "svg")
+    }
+    assert written[0] == written[1]
+    assert all(body.startswith(b"\x89PNG") for name, body in written[0].items() if "png" in name)
+
+
+def test_without_matplotlib_plots_are_refused_in_one_line_before_the_replay(files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = CliRunner().invoke(
+        main, ["replay", "--markets", str(files[0]), "--quotes", "absent.csv", "--plots", "p"]
+    )
+    assert done.exit_code == InputError.exit_code
+    assert "matplotlib" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -46,6 +46,7 @@ class World:
         fabric = Fabric(instance, Role.ENGINE)
         self.holder = RoleHolder(fabric.segment("control", writable=True), Role.ENGINE)
         fabric.fence = self.holder.fence
+        self._engine_fabric = fabric
         self.core = core_of(fabric, settings, self.holder.epoch)
         self.baskets = fabric.read_table("baskets", BASKET_ROW)
         self.counters = fabric.counters("stats-engine.counters", ENGINE_STATS, write=False)
@@ -170,6 +171,7 @@ class Story:
         elif roll < 0.95:
             self.both(lambda world: world.core.release_overdue(now_ns))
             self.both(lambda world: world.core.show(now_ns))
+            self.both(lambda world: world.core.retry(now_ns))
         elif roll < 0.97:
             enabled = self.random.random() < 0.9
             self.both(lambda world: world.panel.set_trading(enabled=enabled))
@@ -228,7 +230,7 @@ def test_random_worlds_are_decided_alike(worlds, seed):
         story.compare()
     counters = story.worlds[1].counters.read()
     for name in ("signals", "held_stale", "held_skew", "held_cooldown", "held_busy", "held_small",
-                 "held_disabled"):  # fmt: skip
+                 "held_disabled", "retries", "retries_signalled"):  # fmt: skip
         assert getattr(counters, name) > 0, name
 
 

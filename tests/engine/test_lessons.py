@@ -196,7 +196,6 @@ def test_d11_a_signal_that_nobody_takes_costs_no_cooldown(desk):
     assert [s.basket for s in good_trio(desk)] == [first.basket]
 
 
-@pytest.mark.xfail(reason="a basket is looked at only when one of its books changes", strict=True)
 def test_d11_an_opportunity_that_stands_still_is_looked_at_again(desk):
     """The old system waited for the next price change, although nothing spoke against buying."""
     desk.now_ns = time.monotonic_ns()  # `step` reads the real clock

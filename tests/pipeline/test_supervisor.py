@@ -1,5 +1,6 @@
 """`supervisor.py` and supervisord: the deployment, with the policy that `polytrio run` has."""
 
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,11 @@ import pytest
 
 from desk.snapshot import Observer
 from desk.summary import agrees
-from shm import segment
+from shm import backend, segment
 from shm.codes import STAGES, Role
 from shm.errors import RoleTaken
 from shm.roles import RoleLock
+from shm.settings import StageSettings
 from tests.conftest import require_or_skip
 from tests.pipeline.system import ROOT, System, environment, until
 
@@ -100,3 +102,27 @@ def test_a_hung_stage_is_killed_by_the_watch_and_all_die_with_supervisord(deploy
         lambda: not any(RoleLock(instance, role).held_by_anyone() for role in STAGES),
         "stages die with supervisord",
     )
+
+
+def test_under_supervisord_settings_are_reloaded_and_a_crashing_engine_falls_back(
+    deployment, instance
+):
+    def ask(*words: str) -> dict:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "desk", *words, "--json"], env=deployment.env,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    until(deployment.all_running, "all stages run", 60)
+    assert ask("config", "reload")["last_attempt"]["result"] == "unchanged", "the watch answers"
+    if not backend.NATIVE:
+        return
+    deaths = StageSettings().fallback_after + 1
+    for _ in range(deaths):
+        epoch = deployment.row(Role.ENGINE).epoch
+        deployment.kill(Role.ENGINE)
+        until(lambda e=epoch: deployment.row(Role.ENGINE).epoch > e, "the engine is back", 60)
+    until(lambda: ask("mode", "show")["engine"]["fallen_back"], "the fall-back")
+    until(lambda: ask("mode", "show")["engine"]["runs"] == "python", "the Python engine")

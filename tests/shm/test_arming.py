@@ -266,3 +266,23 @@ def test_a_refused_word_is_gone_and_the_next_one_forgets_why(tmp_path):
     assert arm_requested(tmp_path) is None
     request_arm(tmp_path, 8, "me")
     assert refused(tmp_path) is None
+
+
+def test_a_word_that_comes_between_two_looks_is_not_taken_for_an_unreadable_one(
+    tmp_path, monkeypatch
+):
+    """The first look finds no file; it is there when the second one asks whether there is any."""
+    read, looks = arming._request, []
+
+    def arrives_late(path):
+        looks.append(path)
+        if len(looks) == 1:
+            request_arm(tmp_path, 7, "test")
+            return None
+        return read(path)
+
+    monkeypatch.setattr(arming, "_request", arrives_late)
+    found = arm_requested(tmp_path)
+    assert found is not None
+    assert found.nonce == 7
+    assert refused(tmp_path) is None

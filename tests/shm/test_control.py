@@ -7,7 +7,7 @@ from shm.control import SwitchBoard, SwitchPanel, fallen_back, publish_settings,
 from shm.errors import ConfigError
 from shm.fabric import Fabric
 from shm.layout import SUPERVISION, SWITCHES
-from shm.modes import Answer, EngineMode, Execution
+from shm.modes import Answer, EngineMode, Execution, SocketMode
 from shm.settings import EngineSettings, Settings
 from shm.sources import Origin
 from shm.supervision import Supervision
@@ -150,3 +150,47 @@ def test_a_fall_back_is_a_fact_of_shared_memory_not_of_the_supervisors_process(i
     row = Fabric(instance).counters("control.supervision", SUPERVISION, write=False).read()
     assert fallen_back(control.panel.read(), row)
     assert Supervision(Fabric(instance, Role.SUPERVISOR)).fallen_back
+
+
+# --- the market channel -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [3, 2**32, 2**64 - 1])
+def test_a_damaged_socket_switch_means_the_library_of_the_settings(instance, number):
+    control = Control(instance)
+    control.cells.set("socket_mode", number)
+    assert control.board.socket(control.settings) is SocketMode.PICOWS
+
+
+def test_the_socket_switch_goes_before_the_settings_until_it_is_taken_back(instance):
+    control = Control(instance)
+    control.panel.set_socket(SocketMode.WEBSOCKETS)
+    assert control.board.socket(control.settings) is SocketMode.WEBSOCKETS
+    control.panel.set_socket(SocketMode.NONE)
+    assert control.board.socket(control.settings) is SocketMode.PICOWS
+
+
+@needs_kernels
+def test_a_compiled_ingest_that_keeps_dying_falls_back_and_any_choice_of_a_socket_ends_that(
+    instance,
+):
+    control = Control(instance)
+    after = control.settings.stages.fallback_after
+    died = control.supervision.stage_died
+    assert not any(died(Role.INGEST, deaths) for deaths in range(1, after + 1))
+    assert not control.board.ingest_in_python
+    assert died(Role.INGEST, after + 1)
+    assert control.board.ingest_in_python
+    assert not died(Role.INGEST, 100), "it is in Python already"
+    assert control.engine is None, "the engine has nothing to do with it"
+    control.panel.set_engine(EngineMode.NATIVE)
+    assert control.board.ingest_in_python
+    control.panel.set_socket(SocketMode.NONE)
+    assert not control.board.ingest_in_python
+    assert control.board.supervision().ingest_fallbacks == 1
+
+
+@needs_kernels
+@pytest.mark.parametrize("role", [Role.EXECUTOR, Role.KILLER])
+def test_no_other_stage_falls_back(instance, role):
+    assert not Control(instance).supervision.stage_died(role, 1_000)

@@ -121,6 +121,19 @@ async def test_b6_a_frame_that_waits_for_others_comes_at_last():
         assert len(await heard(ws)) == 1
 
 
+@scenario
+async def test_b6_frames_that_wait_for_each_other_come_at_last():
+    async with (
+        staged(market_rule("swap", {"nth": [1, 2]}, behind=1, ms=500)) as stage,
+        stage.watching() as ws,
+    ):
+        for size in (1, 2):
+            stage.quote(shares=size)
+        assert await heard(ws) == []
+        await stage.later(500)
+        assert len(await heard(ws)) == 2
+
+
 @pytest.mark.parametrize("ms", [-5_000, 10_000])
 @scenario
 async def test_b6_timestamps_go_back_and_into_the_future(ms):

@@ -1,0 +1,268 @@
+"""Everything around an executor that is to die often: exchange, proxy, feed, engine; its births.
+
+Only the executor is killed. The exchange keeps its truth in a file; every byte between executor and
+exchange passes the proxy.
+"""
+
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from executor.failpoints import VARIABLE
+from shm import arming, segment
+from shm.codes import Mode, Role, StageState
+from shm.fabric import Fabric
+from shm.kill import pressed, request_kill
+from shm.layout import ACCOUNT, EXECUTOR_STATS, Account
+from shm.roles import RoleTable
+from shm.settings import load
+from shm.system import create_all
+from tests.crash.accounts import Books, read_books
+
+ROOT = Path(__file__).parents[2]
+BOOT_PATIENCE_S = 60.0
+SETTINGS = {
+    "DESK__COINS": '["BTC"]',
+    "DESK__DAYS": "1",
+    "SIM__OPENING_CASH_USD": "1000000",
+    "SIM__FRAMES_PER_SECOND": "150",
+    "SIM__MISPRICINGS_PER_MINUTE": "600",
+    "ENGINE__COOLDOWN_MS": "20",
+    "ENGINE__SIGNAL_WAIT_MS": "150",
+    "ENGINE__MAX_BASKET_SHARES": "40",
+    "EXECUTOR__MAX_FLIGHTS": "6",
+    "EXECUTOR__REPLY_TIMEOUT_MS": "300",
+    "EXECUTOR__DOUBT_SETTLE_MS": "600",
+    "EXECUTOR__FILL_WAIT_MS": "100",
+    "EXECUTOR__MAX_SIGNAL_AGE_MS": "1000",
+    "RISK__MAX_DOUBT": "100",
+    "RISK__MAX_DOUBT_GROUP": "100",
+    "RISK__MAX_REFUSALS": "1000",
+    "RISK__MAX_REFUSAL_BPS": "10000",
+    "RISK__MAX_SETTLEMENT_FAILURES": "100",
+    "RISK__FENCE_RESTART_S": "1",
+    "RISK__MAX_NAKED_MS": "500",
+    "RISK__MAX_MARKET_USD_E6": "1000000000000",
+    "RISK__MAX_FEED_SILENCE_MS": "5000",
+    "RISK__TOLERANCE_USD_E6": "1",
+    "RISK__TOLERANCE_SIZE_E6": "1",
+    "JOURNAL__SEGMENT_RECORDS": "1024",
+    "STAGES__WAIT": "block",
+}
+"""Nothing is as patient as with real money, and nothing that halts for a person's eyes is as shy:
+thousands of deaths have to fit into minutes. Differences of one micro-dollar count."""
+
+
+class Executor:
+    """One life."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.code: int | None = None
+
+
+class Place:
+    """See the module."""
+
+    def __init__(self, instance: str, folder: Path, seed: int, mutant: str = "") -> None:
+        self.instance = instance
+        self.folder = folder
+        self.random = random.Random(seed)
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._lives: dict[int, Executor] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.truth = folder / "truth.jsonl"
+        self._toxics = folder / "proxy.json"
+        environment = {f"POLYTRIO__{key}": value for key, value in SETTINGS.items()}
+        environment |= {
+            "POLYTRIO__INSTANCE": instance,
+            "POLYTRIO__DESK__VAR_DIR": str(folder / "var"),
+            "POLYTRIO__SIM__SEED": str(seed),
+        }
+        settings = load(None, environment)
+        options = [*settings.sim_options(), "--mined-after-ms", "40", "--confirmed-after-ms", "120"]
+        ready = self._listening("tests.crash.exchange", *options, "--truth", str(self.truth))
+        self.url = ready["url"]
+        self.spoil([])
+        port = self.url.rsplit(":", 1)[1]
+        relay = self._listening(
+            "sim.proxy", "--to", f"127.0.0.1:{port}", "--faults", str(self._toxics)
+        )
+        self._proxy = self._children[-1]
+        spoiled = f"127.0.0.1:{relay['port']}"
+        environment |= {
+            "POLYTRIO__VENUES__CLOB_URL": f"http://{spoiled}",
+            "POLYTRIO__VENUES__USER_WS_URL": f"ws://{spoiled}/ws/user",
+        }
+        self.settings = load(None, environment).with_addresses(self.url)
+        self.var = self.settings.var_path
+        self.var.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.fabric = create_all(self.settings)
+        self._roles = RoleTable(Fabric(instance).segment("control", writable=False))
+        self._account = Fabric(instance).read_table("positions.account", ACCOUNT)
+        self._counters = Fabric(instance).counters(
+            "stats-executor.counters", EXECUTOR_STATS, write=False
+        )
+        for role in (Role.INGEST, Role.ENGINE):
+            self._start(role.label, [sys.executable, "-m", role.module, "--instance", instance])
+        self._engine = self._children[-1]
+        self._start("desk", [sys.executable, "-m", "desk", "serve", "--instance", instance])
+        words = [sys.executable, "-m", "tests.crash.nursery", instance]
+        self._nursery = self._start("nursery", words + ([mutant] if mutant else []), piped=True)
+        self._heard = b""
+        self.until(lambda: self.runs(Role.ENGINE), "the engine runs", BOOT_PATIENCE_S)
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def _start(self, name: str, words: list[str], *, piped: bool = False) -> Any:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} if piped else {}
+            child = subprocess.Popen(words, cwd=ROOT, stderr=log, **({"stdout": log} | pipes))
+        self._children.append(child)
+        return child
+
+    def _listening(self, module: str, *options: str) -> dict[str, Any]:
+        words = [sys.executable, "-m", module, "--die-with-parent", "--port", "0", *options]
+        if module == "sim.proxy":
+            words[words.index("--port")] = "--listen"
+        child = self._start(module, words, piped=True)
+        line = child.stdout.readline()
+        assert line, (self.folder / f"{module}.log").read_text()
+        return dict(json.loads(line))
+
+    def runs(self, role: Role) -> bool:
+        """Whether a stage says that it runs."""
+        return self._roles.row(role).state == StageState.RUNNING
+
+    def birth(self, failpoints: str = "") -> Executor:
+        """A new executor; it dies at the first of the failpoints that it comes by."""
+        order = {"environment": {VARIABLE: failpoints}, "log": str(self.folder / "executor.log")}
+        self._nursery.stdin.write(json.dumps(order).encode() + b"\n")
+        self._nursery.stdin.flush()
+        seen = set(self._lives)
+        self.until(lambda: self.listen() or set(self._lives) != seen, "an executor is born")
+        return self._lives[(set(self._lives) - seen).pop()]
+
+    def listen(self) -> bool:
+        """Take what the nursery says; False, so that it may stand in a condition."""
+        pipe = self._nursery.stdout
+        while select.select([pipe], [], [], 0)[0]:
+            piece = os.read(pipe.fileno(), 65_536)
+            assert piece, f"the nursery is gone: {self.log('nursery')}"
+            *lines, self._heard = (self._heard + piece).split(b"\n")
+            for said in map(json.loads, lines):
+                if "born" in said:
+                    self._lives[said["born"]] = Executor(said["born"])
+                else:
+                    self._lives[said["ended"]].code = said["code"]
+        return False
+
+    def kill(self, life: Executor) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if not self.dead(life):
+            os.kill(life.pid, signal.SIGKILL)
+        self.until(lambda: self.dead(life), "it is dead")
+        self._lives.pop(life.pid, None)
+
+    def dead(self, life: Executor) -> bool:
+        """Whether it has ended."""
+        self.listen()
+        return life.code is not None
+
+    def still(self, quiet: bool) -> None:
+        """Stop the engine (no more signals), or let it go on."""
+        os.kill(self._engine.pid, signal.SIGSTOP if quiet else signal.SIGCONT)
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        for life in list(self._lives.values()):
+            if not self.dead(life):
+                os.kill(life.pid, signal.SIGKILL)
+        self.still(False)
+        for child in reversed(self._children):
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+        for path in segment.SHM_ROOT.glob(f"polytrio.{self.instance}.*"):
+            path.unlink()
+
+    def log(self, name: str, last: int = 3_000) -> str:
+        """The end of what a process said."""
+        return (self.folder / f"{name}.log").read_text()[-last:]
+
+    def last_words(self) -> str:
+        """Name of the failpoint that the last executor died at."""
+        return self.log("executor", 200).strip().rsplit("failpoint ", 1)[-1]
+
+    def until(self, condition: Any, what: str, patience_s: float = 30.0) -> Any:
+        """Wait; patient, because nothing here measures time."""
+        deadline_s = time.monotonic() + patience_s
+        while not (found := condition()):
+            if time.monotonic() > deadline_s:
+                raise Never(f"never: {what}\n{self.log('executor')}")
+            time.sleep(0.003)
+        return found
+
+    # --- what can be seen and asked ---------------------------------------------------------------
+
+    def account(self) -> Account:
+        """As the living executor shows it, or the last one did."""
+        return self.until(lambda: self._account.read(0), "the account can be read")
+
+    @property
+    def mode(self) -> Mode:
+        """The same, of its mode."""
+        return Mode(self.account().mode)
+
+    def venue_account(self) -> dict[str, Any] | None:
+        """Cash and positions as the exchange has them; None before the first order or log-in."""
+        accounts: dict[str, Any] = self.ask("/sim/state")["accounts"]
+        return next(iter(accounts.values()), None)
+
+    def counters(self) -> Any:
+        """The executor's counters, over all its lives."""
+        return self._counters.read()
+
+    def books(self) -> Books:
+        """What the journal says, all of it, folded anew."""
+        return read_books(self.var / "journal")
+
+    def press(self) -> None:
+        """The kill switch."""
+        request_kill(self.var, "campaign")
+
+    def arm(self) -> None:
+        """The operator's word."""
+        arming.request_arm(self.var, pressed(self.var).nonce, "campaign")
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """A page of the exchange for tests."""
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(self.url + path, data=data, timeout=20) as reply:
+            return json.loads(reply.read())
+
+    def rules(self, rules: list[dict[str, Any]]) -> None:
+        """Other faults of the exchange instead of those that are in force."""
+        self.ask("/sim/faults", {"clear": "all", "add": rules})
+
+    def spoil(self, rules: list[dict[str, Any]]) -> None:
+        """Other faults of the connection."""
+        temporary = self._toxics.with_suffix(".new")
+        temporary.write_text(json.dumps({"rules": rules}))
+        temporary.rename(self._toxics)
+        if hasattr(self, "_proxy"):
+            self._proxy.send_signal(signal.SIGHUP)
+
+
+class Never(AssertionError):
+    """Something that had to happen did not."""

@@ -1,0 +1,166 @@
+"""Mending: what is decided is carried out once; while anything hangs, nothing is sent."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from executor.dispatch import Dispatcher
+from executor.launching import Launcher
+from executor.mending import Mender
+from executor.repairing import REPAIRS_MAX
+from shm.codes import Cause, FlightState, LegState, Mode, Purpose
+from shm.layout import MAX_LEGS
+from shm.settings import Settings
+from tests.executor.stand import Stand
+from tests.executor.test_launching import ACCOUNT
+from tests.executor.written import MARKETS, SIZE_E6
+
+F, K, D = LegState.FILLED, LegState.KILLED, LegState.DOUBT
+MANY = 1_000 * SIZE_E6
+
+
+class Desk(Stand):
+    """A mender whose wire keeps what it is given."""
+
+    def __init__(self, segments, folder) -> None:
+        super().__init__(segments, folder)
+        self.given, self.kept = [], []
+        self.wire = SimpleNamespace(begin=lambda request: self.given.append(bytes(request)) or 5)
+        self.venue.idle_connection = lambda: self.wire if self.venue.idle else None
+        self.onlookers.begin(self.state)
+        self.written.begin()
+        self.publish()
+        self.around.adopt()
+        self.around.look(taking=False)
+        self.dispatcher = Dispatcher(
+            self.written.chronicle, self.counters, self.around.signs, lambda _text: None
+        )
+        self.mender = Mender(
+            self.written.chronicle, self.around, self.books, self.counters,
+            venue=self.venue, dispatcher=self.dispatcher, keep=self.keep,
+        )  # fmt: skip
+        self.launcher = Launcher(ACCOUNT, self.written.journal.journal_id)
+        self.prices()
+
+    def keep(self, work) -> None:
+        self.kept.append(work)
+        work.close()
+
+    def prices(self, ask_e4: int = 6_000, bid_e4: int = 5_900) -> None:
+        for one in MARKETS:
+            self.book(one, [(bid_e4, MANY)], [(ask_e4, MANY)])
+
+    def look(self) -> None:
+        self.mender.look(self.launcher, Settings())
+
+    def naked(self, *states: LegState):
+        import time
+
+        flight = self.written.launch(created_ms=time.time_ns() // 1_000_000)
+        states = states or (F, F, K)
+        self.written.reply(flight, *states)
+        for place, state in enumerate(states):
+            if state is F:
+                self.written.fill(flight, place, at_ms=flight.created_ms)
+        return flight
+
+
+@pytest.fixture
+def desk(segments, tmp_path):
+    return Desk(segments, tmp_path)
+
+
+def test_legs_that_stand_alone_are_repaired_once_and_not_again_while_that_hangs(desk):
+    flight = desk.naked()
+    assert flight.state is FlightState.NAKED
+    for _ in range(5):
+        desk.look()
+    assert len(desk.given) == 1
+    (repair,) = flight.repairs
+    assert (repair.purpose, repair.parent) == (Purpose.REPAIR, flight.id)
+    assert desk.counted("repairs_sent") == 1
+    desk.written.reply(repair, *[D] * len(repair.legs))
+    for _ in range(5):
+        desk.look()
+    assert len(desk.given) == 1
+
+
+def test_a_repair_that_filled_completes_the_basket(desk):
+    flight = desk.naked()
+    desk.look()
+    (repair,) = flight.repairs
+    desk.written.reply(repair, *[F] * len(repair.legs))
+    for place in range(len(repair.legs)):
+        desk.written.fill(repair, place)
+    assert flight.state in {FlightState.COMPLETE, FlightState.UNWOUND}
+    desk.look()
+    assert len(desk.given) == 1
+
+
+def test_attempts_that_are_killed_end_and_what_is_left_is_kept(desk):
+    flight = desk.naked()
+    for _ in range(REPAIRS_MAX + 3):
+        desk.around.bucket.level_ns, desk.around.bucket.at_ns = -1, 0  # pace is not the subject
+        desk.look()
+        if flight.repairs:
+            last = flight.repairs[-1]
+            if last.state is FlightState.SENT:
+                desk.written.reply(last, *[K] * len(last.legs))
+    assert len(desk.given) == REPAIRS_MAX
+    assert flight.state is FlightState.PARTIAL
+    assert desk.counted("repairs_held") == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "sends"),
+    [(Mode.ARMED, 1), (Mode.REDUCE_ONLY, 1), (Mode.THROTTLED, 0), (Mode.CANCEL_ONLY, 0),
+     (Mode.HALTED, 0)],
+)  # fmt: skip
+def test_a_repair_leaves_only_in_the_modes_that_allow_it(desk, mode, sends):
+    desk.naked()
+    if mode is not Mode.ARMED:
+        desk.written.move(mode, Cause.DAY_LOSS)
+    desk.look()
+    assert len(desk.given) == sends
+
+
+def test_nothing_leaves_after_the_kill_without_a_connection_or_beyond_the_pace(desk):
+    desk.naked()
+    desk.killed = True
+    desk.look()
+    desk.killed, desk.venue.idle = False, False
+    desk.look()
+    desk.venue.idle = True
+    import time
+
+    desk.around.bucket.take(time.monotonic_ns(), desk.around.bucket.burst - MAX_LEGS + 1)
+    desk.around.bucket.per_second = 0
+    desk.look()
+    assert desk.given == []
+
+
+def test_nothing_leaves_while_something_waits_to_be_written(desk):
+    desk.naked()
+    desk.written.fill_disk()
+    desk.written.move(Mode.HALTED, Cause.KILL)
+    desk.look()
+    assert desk.given == []
+
+
+def test_without_room_for_its_records_a_repair_is_not_sent(desk):
+    flight = desk.naked()
+    desk.written.fill_disk()
+    desk.look()
+    assert desk.given == []
+    assert flight.repairs == []
+    assert desk.counted("repairs_sent") == 0
+
+
+def test_a_basket_whose_time_is_over_is_kept_also_where_nothing_may_be_sent(desk):
+    flight = desk.naked()
+    flight.naked_ms -= 10**9
+    desk.state.mode_since_ms -= 10**12
+    desk.killed = True
+    desk.look()
+    assert flight.state is FlightState.PARTIAL
+    assert desk.given == []

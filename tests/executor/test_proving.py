@@ -1,0 +1,220 @@
+"""Proving with a scripted venue: what is late is looked for, judged, told; never sent again."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from executor import proving
+from executor.proving import HASHES_AT_ONCE, Prover
+from executor.resolver import READS_APART_MS
+from executor.wire import OpenOrder, Trade
+from shm.codes import Cause, FlightState, LegState, Mode
+from shm.settings import ExecutorSettings
+from tests.executor.asked import AWAY, Asked
+from tests.executor.written import START_MS, Written
+
+SETTINGS = ExecutorSettings(fill_wait_ms=1_000, doubt_settle_ms=30_000)
+WINDOW_MS = SETTINGS.doubt_settle_ms
+
+
+class Clock:
+    now_ms = START_MS
+
+    def time_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
+
+class Desk:
+    def __init__(self, folder, clock) -> None:
+        self.written = Written(folder).begin()
+        self.venue, self.clock = Asked(), clock
+        self.taken, self.said = [], []
+        self.prover = Prover(
+            self.venue, self.written.chronicle, self.taken.extend, self.said.append
+        )
+
+    def read(self, after_ms: int) -> bool:
+        self.clock.now_ms = START_MS + after_ms
+        return asyncio.run(self.prover.read(SETTINGS))
+
+    def doubtful(self, *states: LegState, signal: int = 1):
+        flight = self.written.launch(signal=signal)
+        self.written.reply(flight, *(states or [LegState.DOUBT] * 3))
+        return flight
+
+    def look(self, after_ms: int) -> bool:
+        """Whether a reading begins; it is carried out."""
+        self.clock.now_ms = START_MS + after_ms
+
+        async def inside() -> bool:
+            task = self.prover.look(SETTINGS)
+            if task is not None:
+                await task
+            return task is not None
+
+        return asyncio.run(inside())
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(proving, "time", clock)
+    return Desk(tmp_path, clock)
+
+
+def states(flight) -> list[LegState]:
+    return [leg.state for leg in flight.legs]
+
+
+def test_an_order_that_nobody_has_is_given_up_after_the_window_and_two_readings(desk):
+    flight = desk.doubtful()
+    assert desk.read(WINDOW_MS - 1)
+    assert desk.read(WINDOW_MS + READS_APART_MS - 2)  # the first one came too early to count
+    assert states(flight) == [LegState.DOUBT] * 3
+    assert desk.read(WINDOW_MS + 2 * READS_APART_MS)
+    assert states(flight) == [LegState.NEVER_LANDED] * 3
+    assert flight.state is FlightState.MISSED
+    assert desk.venue.times("cancel") == 0
+
+
+def test_what_turns_up_between_the_readings_begins_them_anew(desk):
+    flight = desk.doubtful()
+    desk.read(WINDOW_MS)
+    name = flight.legs[0].order_hash
+    desk.venue.orders[name] = OpenOrder(name, "SOMETHING NEW")
+    desk.read(WINDOW_MS + READS_APART_MS)
+    assert states(flight)[0] is LegState.DOUBT
+    assert states(flight)[1] is LegState.NEVER_LANDED
+    del desk.venue.orders[name]
+    desk.read(WINDOW_MS + 2 * READS_APART_MS)
+    assert states(flight)[0] is LegState.DOUBT
+    desk.read(WINDOW_MS + 3 * READS_APART_MS)
+    assert states(flight)[0] is LegState.NEVER_LANDED
+
+
+@pytest.mark.parametrize("what", ["trades", "open", "order"])
+def test_a_reading_that_is_not_whole_proves_nothing(desk, what):
+    flight = desk.doubtful()
+    for round_ in range(4):
+        desk.venue.script[what] = [AWAY] * 3
+        assert not desk.read(WINDOW_MS + round_ * READS_APART_MS)
+    assert states(flight) == [LegState.DOUBT] * 3
+    assert desk.said
+
+
+def test_an_order_that_cannot_be_read_does_not_hide_the_others(desk):
+    flight = desk.doubtful()
+    for round_ in range(2):
+        desk.venue.script["order"] = [AWAY]
+        desk.read(WINDOW_MS + round_ * READS_APART_MS)
+    assert LegState.NEVER_LANDED in states(flight)
+
+
+def test_with_more_doubts_than_are_asked_for_at_once_each_has_its_turn(desk):
+    flights = [desk.doubtful(signal=n + 1) for n in range(HASHES_AT_ONCE // 3 + 3)]
+    desk.venue.orders = {  # the first ones never come to an end
+        leg.order_hash: OpenOrder(leg.order_hash, "SOMETHING NEW")
+        for flight in flights[: HASHES_AT_ONCE // 3] for leg in flight.legs
+    }  # fmt: skip
+    for round_ in range(6):
+        desk.read(WINDOW_MS + round_ * READS_APART_MS)
+    assert all(flight.state is FlightState.MISSED for flight in flights[-3:])
+    assert len(desk.prover._asked_ms) <= 3 * HASHES_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [("MATCHED", LegState.FILLED), ("CANCELED", LegState.KILLED), ("LIVE", LegState.LANDED),
+     ("INVALID", LegState.KILLED)],
+)  # fmt: skip
+def test_what_the_venue_shows_of_an_order_is_believed_at_once(desk, status, then):
+    flight = desk.doubtful()
+    for leg in flight.legs:
+        desk.venue.orders[leg.order_hash] = OpenOrder(leg.order_hash, status)
+    desk.read(1_001)
+    assert states(flight) == [then] * 3
+
+
+def test_what_rests_is_cancelled_and_then_gone(desk):
+    flight = desk.doubtful()
+    desk.venue.resting = [OpenOrder(flight.legs[0].order_hash.upper().replace("X", "x"), "LIVE")]
+    desk.read(WINDOW_MS)
+    assert states(flight)[0] is LegState.LANDED
+    assert desk.venue.times("cancel") == 1
+    for round_ in range(1, 3):
+        desk.read(WINDOW_MS + round_ * READS_APART_MS)
+    assert states(flight)[0] is LegState.KILLED
+    assert flight.state is FlightState.MISSED
+
+
+def test_a_trade_proves_a_fill_and_the_fill_itself_is_taken_in(desk):
+    flight = desk.doubtful()
+    leg = flight.legs[0]
+    raw = {"id": "t9", "taker_order_id": leg.order_hash.upper().replace("0X", "0x"), "side": "BUY",
+           "asset_id": leg.token, "price": "0.6", "size": "10", "status": "MATCHED"}  # fmt: skip
+    desk.venue.listed = [msgspec.convert(raw, Trade)]
+    desk.read(1_001)
+    assert states(flight)[0] is LegState.FILLED
+    assert [one.id for one in desk.taken] == ["t9"]
+
+
+def test_a_fill_that_comes_while_the_venue_is_asked_is_not_judged_over(desk):
+    flight = desk.doubtful()
+
+    def filled():
+        for place in range(3):
+            desk.written.fill(flight, place)
+
+    desk.read(WINDOW_MS)
+    desk.venue.script["order"] = [filled]
+    desk.read(WINDOW_MS + READS_APART_MS)
+    assert flight.state is FlightState.COMPLETE
+
+
+# --- when ---------------------------------------------------------------------------------------
+
+
+def test_it_reads_at_first_and_after_every_reconnect_and_otherwise_not(desk):
+    assert desk.look(0)
+    assert not desk.look(10**6)
+    desk.prover.missed = True
+    assert desk.look(10**6)
+
+
+def test_a_flight_is_late_to_the_millisecond(desk):
+    desk.look(0)
+    desk.doubtful()
+    assert not desk.look(1_000)
+    assert desk.look(1_001)
+    assert not desk.look(1_900)  # one reading each fill_wait_ms
+    assert desk.look(2_001)
+
+
+def test_fills_that_were_announced_and_do_not_come_are_read(desk):
+    desk.look(0)
+    desk.written.reply(desk.written.launch(), *[LegState.FILLED] * 3)
+    assert desk.look(1_001)
+    assert desk.venue.times("open") == 0
+
+
+def test_while_something_waits_to_be_written_nothing_is_asked(desk):
+    desk.doubtful()
+    desk.written.fill_disk()
+    desk.written.move(Mode.HALTED, Cause.KILL)
+    assert not desk.look(10**6)
+    desk.written.make_room()
+    desk.written.chronicle.flush()
+    assert desk.look(10**6)
+
+
+def test_it_never_asks_for_trades_whose_names_were_forgotten(desk):
+    """A stuck flight of long ago: its old trades would be counted a second time."""
+    day_ms = 86_400_000
+    stuck = desk.doubtful()
+    late_ms = START_MS + 5 * day_ms
+    desk.written.complete(desk.written.launch(created_ms=late_ms, signal=2))
+    assert stuck.open
+    desk.read(5 * day_ms)
+    (asked,) = [one for one in desk.venue.asked if one[0] == "trades"]
+    assert asked[1] * 1_000 >= late_ms - 2 * day_ms

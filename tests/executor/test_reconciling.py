@@ -1,0 +1,251 @@
+"""Reconciling with a scripted venue: a difference has to be there twice, a payout is told once."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor import reconciling
+from executor.comparing import Comparison
+from executor.reconciling import Reconciler, in_words, insist, offset_ms
+from shm.codes import FillStatus, LegState
+from shm.limits import RiskSettings
+from tests.executor.asked import AWAY, Asked
+from tests.executor.written import CASH_USD_E6, MARKETS, Written
+
+LIMITS = RiskSettings()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    for name in ("RETRY_S", "AGAIN_S"):
+        monkeypatch.setattr(reconciling, name, 0)
+
+
+class Desk:
+    def __init__(self, folder) -> None:
+        self.written = Written(folder).begin()
+        self.venue = Asked(CASH_USD_E6)
+        self.reconciler = Reconciler(self.venue, self.written.chronicle)
+        self.turns = 0
+
+    def agree(self) -> None:
+        """The venue has what we have."""
+        ledger = self.written.state.ledger
+        self.venue.cash = ledger.cash_usd_e6
+        self.venue.positions = {t: h.size_e6 for t, h in ledger.holdings.items()}
+
+    def compare(self, *, positions: bool = True):
+        return asyncio.run(self.reconciler.compare(LIMITS, positions=positions))
+
+    def all(self) -> str:
+        asyncio.run(self.reconciler._compare_all(LIMITS))
+        return self.reconciler.difference
+
+    def until_true(self, turn=lambda: None, rounds: int = 50):
+        def counting() -> None:
+            self.turns += 1
+            turn()
+
+        return asyncio.run(
+            self.reconciler.until_true(LIMITS, lambda: self.turns >= rounds, counting)
+        )
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+def test_what_agrees_agrees(desk):
+    assert desk.compare().clean
+    assert desk.all() == ""
+    assert desk.reconciler.agreed
+    assert desk.until_true() == ""
+
+
+def test_a_difference_counts_only_when_it_is_there_twice(desk):
+    desk.venue.cash -= 5_000_000
+    desk.venue.script["cash"] = [CASH_USD_E6 - 5_000_000] * 2  # and then it is as it should be
+    desk.venue.cash = CASH_USD_E6
+    assert desk.all() == ""
+    desk.venue.cash = CASH_USD_E6 - 5_000_000
+    assert "$5.000000 less" in desk.all()
+
+
+def test_while_something_is_on_its_way_there_is_no_difference(desk):
+    desk.written.launch()
+    desk.venue.cash -= 5_000_000
+    assert not desk.reconciler.quiet
+    assert desk.all() == ""
+    assert desk.until_true(rounds=5) is None
+
+
+def test_unconfirmed_fills_are_on_their_way_too(desk):
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    for place in range(3):
+        desk.written.fill(flight, place, FillStatus.MATCHED)
+    assert not desk.reconciler.quiet
+    for place in range(3):
+        desk.written.fill(flight, place, FillStatus.CONFIRMED)
+    assert desk.reconciler.quiet
+
+
+def test_a_comparison_during_which_a_fill_came_does_not_count(desk):
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    cash = desk.written.state.ledger.cash_usd_e6
+
+    def filled() -> int:
+        desk.written.fill(flight, 0)
+        return cash
+
+    desk.venue.script["cash"] = [cash, filled]
+    assert desk.compare() is None
+
+
+def test_cash_that_moves_between_its_two_readings_does_not_count(desk):
+    desk.venue.script["cash"] = [CASH_USD_E6, CASH_USD_E6 + 1]
+    assert desk.compare() is None
+
+
+@pytest.mark.parametrize("what", ["cash", "position"])
+def test_a_venue_that_is_away_is_no_difference(desk, what):
+    desk.written.complete(desk.written.launch())
+    desk.agree()
+    desk.venue.script[what] = [AWAY]
+    assert desk.compare() is None
+    desk.venue.script[what] = [AWAY]
+    assert desk.all() == ""
+
+
+def ended(desk, monkeypatch) -> None:
+    """A complete basket whose markets are over; all three legs are held."""
+    desk.written.complete(desk.written.launch())
+    after_ms = MARKETS[0].expiry_ms + 60_000
+    monkeypatch.setattr(reconciling.time, "time_ns", lambda: after_ms * 1_000_000)
+    desk.agree()
+
+
+def test_a_payout_is_told_and_told_once(desk, monkeypatch):
+    ended(desk, monkeypatch)
+    held = [h.size_e6 for h in desk.written.state.ledger.holdings.values()]
+    desk.venue.positions = {}
+    desk.venue.cash += 2 * held[0]  # YES above 10, NO of 10..20, NO above 20: two of them pay
+    assert desk.all() == ""
+    state = desk.written.state
+    assert state.ledger.cash_usd_e6 == desk.venue.cash
+    assert all(h.size_e6 == 0 for h in state.ledger.holdings.values())
+    seq = desk.written.chronicle.seq
+    assert desk.all() == ""
+    assert desk.written.chronicle.seq == seq
+    digest = state.digest()
+    desk.written.reopen()
+    assert desk.written.state.digest() == digest
+
+
+def test_while_the_disk_is_full_a_payout_is_not_told_twice(desk, monkeypatch):
+    ended(desk, monkeypatch)
+    size_e6 = next(iter(desk.written.state.ledger.holdings.values())).size_e6
+    desk.venue.positions = {}
+    desk.venue.cash += 2 * size_e6
+    desk.written.fill_disk()
+    for _ in range(4):
+        desk.all()
+    desk.written.make_room()
+    desk.written.chronicle.flush()
+    assert desk.written.state.ledger.cash_usd_e6 == desk.venue.cash
+    assert desk.compare().clean
+
+
+def test_legs_that_are_kept_alone_are_at_risk_until_they_are_paid_and_then_forgotten(
+    desk, monkeypatch
+):
+    flight = desk.written.launch()
+    desk.written.reply(flight, LegState.FILLED, LegState.KILLED, LegState.KILLED)
+    desk.written.fill(flight, 0)
+    desk.written.keep(flight)
+    assert desk.written.state.exposure().naked_usd_e6 > 0
+    orphans = desk.written.state.orphan_usd_e6()
+    assert orphans == 6_000_000
+    after_ms = MARKETS[0].expiry_ms + 60_000
+    monkeypatch.setattr(reconciling.time, "time_ns", lambda: after_ms * 1_000_000)
+    desk.venue.cash, desk.venue.positions = desk.written.state.ledger.cash_usd_e6, {}
+    assert desk.all() == ""
+    exposure = desk.written.state.exposure()
+    assert (exposure.naked_usd_e6, exposure.total_usd_e6) == (0, 0)
+    desk.written.complete(desk.written.launch(created_ms=after_ms, signal=2))
+    assert flight.id not in desk.written.state.flights
+    assert desk.written.state.orphan_usd_e6() == orphans
+
+
+# --- at start -----------------------------------------------------------------------------------
+
+
+def test_at_start_a_difference_that_stands_is_said_in_words(desk):
+    desk.venue.cash += 7_000_000
+    assert desk.until_true() == "the venue has $7.000000 more than the journal"
+
+
+def test_at_start_it_waits_for_what_explains_itself(desk):
+    """A fill that the user channel has yet to bring; `turn` is where it comes in."""
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    desk.venue.cash = CASH_USD_E6 - 6_000_000 - 6_900_000 - 5_900_000
+    desk.venue.positions = {leg.token: leg.size_e6 for leg in flight.legs}
+    places = iter(range(3))
+
+    def turn() -> None:
+        for place in places:
+            desk.written.fill(flight, place)
+            return
+
+    assert desk.until_true(turn) == ""
+
+
+def test_a_difference_of_before_does_not_halt_after_it_was_found_true_again(desk):
+    desk.venue.cash += 7_000_000
+    assert desk.all()
+    desk.venue.cash -= 7_000_000
+    assert desk.until_true() == ""
+    assert desk.reconciler.difference == ""
+
+
+def test_told_to_stop_it_stops(desk):
+    desk.venue.script["cash"] = [AWAY] * 100
+    assert desk.until_true(rounds=3) is None
+
+
+def test_asking_goes_on_until_there_is_an_answer_or_an_end():
+    venue = Asked()
+    venue.script["cancel"] = [AWAY, AWAY]
+    assert asyncio.run(insist("cancel", venue.cancel_all, lambda: False)) is None
+    assert venue.times("cancel") == 3
+    venue.script["cash"] = [AWAY] * 9
+    assert asyncio.run(insist("cash", venue.cash_usd_e6, lambda: venue.times("cash") >= 2)) is None
+    assert venue.times("cash") == 2
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+@given(st.integers(-10_000, 10_000), st.integers(0, 500), st.integers(0, 500),
+       st.integers(10**12, 2 * 10**12))  # fmt: skip
+def test_the_clocks_offset_is_never_overstated(ahead_ms, there_ms, back_ms, venue_ms):
+    before = venue_ms - there_ms + ahead_ms
+    after = venue_ms + back_ms + ahead_ms
+    found = offset_ms(before, venue_ms // 1_000, after)
+    assert abs(found) <= abs(ahead_ms)
+    assert found == 0 or (found > 0) is (ahead_ms > 0)
+    if abs(ahead_ms) > 1_000 + there_ms + back_ms:
+        assert abs(ahead_ms) - abs(found) <= 1_000 + there_ms + back_ms
+
+
+def test_a_difference_in_words_names_what_differs():
+    found = Comparison((), -1_500_000, ("12345678901234567890",))
+    assert in_words(found) == (
+        "the venue has $1.500000 less than the journal; "
+        "positions differ in 1 tokens (123456789012…)"
+    )

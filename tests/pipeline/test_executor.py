@@ -1,0 +1,184 @@
+"""The executor as a process on the real exchange: no room, a second one, a halt and its end."""
+
+import os
+import resource
+import signal
+import subprocess
+import zlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from desk.snapshot import Observer
+from executor.fold import apply_all
+from executor.state import State
+from shm.codes import Cause, Mode, Role
+from shm.control import SettingsReader, publish_settings
+from shm.errors import JournalNoRoom, RoleTaken
+from shm.fabric import Fabric
+from shm.journal_files import Place
+from shm.journal_record import RECORD_BYTES, entry_at
+from shm.kill import pressed
+from shm.records import Kind
+from shm.settings import load
+from tests.pipeline.system import POLYTRIO, System, environment, until
+
+pytestmark = pytest.mark.slow
+
+SHORT_OF_A_SEGMENT = 12 * 2**20
+"""Room for every segment of shared memory, and not for one of the journal."""
+
+
+@pytest.fixture
+def run(instance, tmp_path):
+    """Starts `polytrio run`, with settings from the environment."""
+    running = []
+
+    def start(room_bytes: int | None = None, name: str = instance, **settings: str) -> System:
+        command = [*POLYTRIO, "run"]
+        if room_bytes is not None:
+            command = ["prlimit", f"--fsize={room_bytes}", *command]
+        var = tmp_path / f"var-{name}"
+        system = System(name, command, environment(name, var, **settings), tmp_path)
+        system.var, system.env = load(None, {"POLYTRIO__INSTANCE": name,
+                                             "POLYTRIO__DESK__VAR_DIR": str(var)}).var_path, \
+            environment(name, var, **settings)  # fmt: skip
+        running.append(system)
+        return system
+
+    yield start
+    for system in running:
+        if system.process.poll() is None:
+            system.process.kill()
+            system.process.communicate()
+
+
+def told(system, *arguments: str) -> subprocess.CompletedProcess:
+    """Another verb, as the operator types it."""
+    command = [*POLYTRIO, *arguments, "--instance", system.instance]
+    return subprocess.run(command, env=system.env, cwd=system.var, capture_output=True, text=True,
+                          timeout=60)  # fmt: skip
+
+
+def account(system):
+    return Observer(system.instance).look().account
+
+
+def mode(system) -> Mode:
+    return Mode(account(system).mode)
+
+
+def entries(system) -> list:
+    """What the living segment of the journal says now."""
+    path = list(Place(system.var / "journal").segments().values())[-1]
+    data, found = memoryview(path.read_bytes()), []
+    for at in range(0, len(data), RECORD_BYTES):
+        if not any(data[at : at + 8]):
+            break
+        found.append(entry_at(data, at))
+    return found
+
+
+def trades(system) -> None:
+    """Wait until one more basket is complete."""
+    before = system.executor().baskets_complete
+    until(lambda: system.executor().baskets_complete > before, "trading goes on")
+
+
+def test_without_room_for_a_journal_it_does_not_start_and_says_where_room_is_missing(run):
+    code, _, err = run(SHORT_OF_A_SEGMENT).finish(60)
+    assert code == JournalNoRoom.exit_code, err
+    last = err.strip().splitlines()[-1]
+    assert "make room on that disk" in last
+    assert "journal" in last
+    assert "Traceback" not in err
+
+
+def test_a_disk_that_fills_up_halts_it_loses_nothing_and_arm_ends_it(run):
+    system = run()
+    until(system.all_running, "all stages run")
+    trades(system)
+    pid = system.row(Role.EXECUTOR).pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, hard))
+    # Nothing more can be written, so nothing more is sent.
+    until(lambda: len({len(entries(system)) for _ in range(50)}) == 1, "nothing is written")
+    sent = [None, system.executor().orders_sent]
+    until(lambda: sent.append(system.executor().signals_seen) or sent[-1] > sent[2] + 20, "signals")
+    assert system.executor().orders_sent == sent[1]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    until(lambda: mode(system) is Mode.HALTED, "it has halted")
+    assert Cause(account(system).cause) is Cause.JOURNAL
+    assert system.row(Role.EXECUTOR).pid == pid
+    done = told(system, "arm")
+    assert done.returncode == 0, done.stderr
+    until(lambda: mode(system) is Mode.ARMED, "armed")
+    trades(system)
+    require_fold_of_the_disk(system)
+
+
+def require_fold_of_the_disk(system) -> None:
+    """The account that people see is the fold of the file."""
+
+    def agrees() -> bool:
+        state = apply_all(State(), entries(system))
+        seen = account(system)
+        return (seen.cash_usd_e6, seen.mode, seen.orders_intended) == (
+            state.ledger.cash_usd_e6, state.mode, state.orders_intended,
+        )  # fmt: skip
+
+    until(agrees, "the picture is the journal")
+
+
+def test_a_second_executor_with_the_same_wallet_is_refused_whatever_its_instance(run, instance):
+    first = run()
+    until(first.all_running, "all stages run")
+    key = str(first.var / "paper.key")
+    second = run(name=f"{instance}-2", POLYTRIO__WALLET__KEY_FILE=key)
+    code, _, err = second.finish(90)
+    assert code == RoleTaken.exit_code, err
+    assert "wallet" in err.strip().splitlines()[-1]
+    for path in Path("/dev/shm").glob(f"polytrio.{instance}-2.*"):
+        path.unlink()
+    trades(first)
+
+
+def test_a_halt_outlives_the_executor_and_arm_ends_it(run):
+    system = run()
+    until(system.all_running, "all stages run")
+    trades(system)
+    assert told(system, "kill").returncode == 0
+    until(lambda: mode(system) is Mode.HALTED, "halted")
+    row = system.row(Role.EXECUTOR)
+    os.kill(row.pid, signal.SIGKILL)
+    until(lambda: system.row(Role.EXECUTOR).epoch == row.epoch + 1, "a new executor")
+    until(lambda: system.running(Role.EXECUTOR), "it runs")
+    until(lambda: mode(system) is Mode.HALTED, "halted again")
+    sent = system.executor().orders_sent
+    done = told(system, "arm")
+    assert done.returncode == 0, done.stderr
+    until(lambda: mode(system) is Mode.ARMED, "armed")
+    assert not pressed(system.var)
+    trades(system)
+    assert system.executor().orders_sent > sent
+    modes = [Mode(e.payload.mode) for e in entries(system) if e.kind is Kind.MODE]
+    assert modes[-3:] == [Mode.RECONCILING, Mode.DISARMED, Mode.ARMED]
+    require_fold_of_the_disk(system)
+
+
+def test_limits_that_change_while_it_runs_are_taken_over_and_written_down(run):
+    """Published as a reload publishes them; what a file may change is shm/reloadable.py's."""
+    system = run()
+    until(system.all_running, "all stages run")
+    published = SettingsReader(Fabric(system.instance)).read()
+    risk = msgspec.structs.replace(published.settings.risk, orders_per_day=1_999)
+    settings = msgspec.structs.replace(published.settings, risk=risk)
+    publish_settings(Fabric(system.instance, Role.SUPERVISOR), settings, published.origin)
+    until(lambda: [e for e in entries(system) if e.kind is Kind.LIMITS], "it is written down")
+    (entry,) = [e for e in entries(system) if e.kind is Kind.LIMITS]
+    assert (entry.payload.old_crc, entry.payload.new_crc) == (
+        zlib.crc32(msgspec.json.encode(published.settings.risk)),
+        zlib.crc32(msgspec.json.encode(risk)),
+    )
+    trades(system)
