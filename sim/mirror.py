@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from shm.units import PRICE_ONE_E4
+from shm.units import PRICE_ONE_E4, parse_price_e4
 from sim.catalog import Catalog
 from sim.coins import Coin
 from sim.events import Audience, Event, Frame
@@ -42,6 +42,8 @@ from sim.source import LadderView
 
 _LOG = logging.getLogger("sim.mirror")
 _SAID_MAX = 1_000
+QUIET_MS = 1_000
+"""Between the frames of one transaction the tops that they tell are not those of the book yet."""
 _KINDS = frozenset(
     {"book", "price_change", "tick_size_change", "last_trade_price", "market_resolved"}
 )
@@ -68,6 +70,10 @@ class Mirrored:
     """Whether the live venue takes orders in it."""
     stamp_ms: int = 0
     """Live time of its last frame."""
+    told: tuple[int, int] | None = None
+    """Best bid and ask of our token as the last frame told them, until compared;"""
+    told_ms: int = 0
+    """and when."""
 
     @property
     def token(self) -> str:
@@ -91,6 +97,8 @@ class Mirror:
     frames: int = 0
     unreadable: int = 0
     losses: int = 0
+    gaps: int = 0
+    """Books whose top was not what the live venue told."""
     doubted: set[str] = field(default_factory=set)
     """Tokens whose book is not believed any more; the link asks for them again."""
     news: bool = False
@@ -112,10 +120,19 @@ class Mirror:
     def wake(self, now_ms: int) -> None:
         """The live venue runs whoever listens."""
 
-    def step(self, _now_ms: int) -> list[Event]:
-        """All that happens comes from the live venue; only the record of purchases is emptied."""
+    def step(self, now_ms: int) -> list[Event]:
+        """Compare quiet books with what the live venue told of their tops."""
         self.exchange.floor.bought.clear()
-        return []
+        events: list[Event] = []
+        for one in self.markets.values():
+            if one.told is not None and now_ms - one.told_ms >= QUIET_MS:
+                if one.reflection.fresh and not _tops_agree(one.reflection, one.told):
+                    self.gaps += 1
+                    self._say([f"{one.market_id}: the book has missed something"])
+                    self.doubted.add(one.token)
+                    events += one.reflection.lose(now_ms)
+                one.told = None
+        return events
 
     def ladders(self) -> list[LadderView]:
         """Nobody knows the live venue's fair values; Gamma's pages have the ladders."""
@@ -132,6 +149,7 @@ class Mirror:
             "frames": self.frames,
             "frames_unreadable": self.unreadable,
             "losses": self.losses,
+            "gaps": self.gaps,
         }
 
     def tokens(self) -> list[str]:
@@ -263,6 +281,10 @@ class Mirror:
             return list(market.commit([], [TradePrint(outcome, *told)], now_ms))
         if not one.reflection.fresh:
             return []
+        own = next((c for c in changes if c.token == one.token), None)
+        if isinstance(own, RecordedLevel) and own.best_bid and own.best_ask:
+            tops = parse_price_e4(own.best_bid), parse_price_e4(own.best_ask)
+            one.told, one.told_ms = tops, now_ms
         sizes: dict[LevelKey, int] = {}
         for change in changes:
             assert isinstance(change, RecordedLevel)  # a price_change holds nothing else
@@ -278,6 +300,7 @@ class Mirror:
         events: list[Event] = []
         if book.tick_e4 is not None:
             events += self._tick(market, book.tick_e4, now_ms)
+        one.told = None
         events += one.reflection.replace(levels, now_ms)
         if book.last_trade:
             last = print_of(book.last_trade)
@@ -331,6 +354,12 @@ def _key(outcome: Outcome, side: Side, price_e4: int) -> LevelKey:
     if not 0 < price_e4 < PRICE_ONE_E4:
         raise ValueError(f"a level at {price_e4 / PRICE_ONE_E4}")
     return in_yes_terms(outcome, side, price_e4)
+
+
+def _tops_agree(reflection: Reflection, told: tuple[int, int]) -> bool:
+    """Whether the live book's best levels are those that were told; 0 and 1 are empty sides."""
+    best = reflection.best_e4(Side.BUY) or 0, reflection.best_e4(Side.SELL) or PRICE_ONE_E4
+    return best == told
 
 
 def _levels(outcome: Outcome, side: Side, levels: Levels) -> dict[LevelKey, int]:

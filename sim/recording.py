@@ -50,6 +50,8 @@ class _Change(msgspec.Struct):
     price: str
     size: str
     side: str
+    best_bid: str = ""
+    best_ask: str = ""
 
 
 class _PriceChange(msgspec.Struct):
@@ -108,6 +110,9 @@ class RecordedLevel:
     side: Side
     price_e4: int
     size_e6: int
+    best_bid: str = ""
+    best_ask: str = ""
+    """Top of the token's book after the whole transaction, as told; "" if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +283,8 @@ def _levels(frame: _PriceChange) -> Iterator[RecordedLevel]:
             side=Side(one.side),
             price_e4=parse_price_e4(one.price),
             size_e6=parse_size_e6(one.size),
+            best_bid=one.best_bid,
+            best_ask=one.best_ask,
         )
 
 

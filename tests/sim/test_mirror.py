@@ -198,6 +198,31 @@ def test_what_is_not_known_changes_nothing(pair, text):
     assert not pair.mirror.doubted
 
 
+def test_a_change_that_was_lost_is_noticed_by_the_tops_and_the_book_asked_for_again(pair):
+    one = a_market(pair)
+    theirs = pair.live.exchange.floor.markets[one.market.facts.condition_id]
+    house, ask_e4 = pair.live._house, theirs.book.best_e4(Side.SELL)
+    lost = house.set_levels(theirs, [((Side.SELL, ask_e4), 0)], T0 + 1)
+    assert lost
+    # The next frame tells tops that cannot be those of a book that still has the level.
+    other = min(price_e4 for side, price_e4 in levels(theirs) if side is Side.BUY)
+    pair.tell(house.set_levels(theirs, [((Side.BUY, other), 77_000_000)], T0 + 2), T0 + 2)
+    assert pair.mirror.step(T0 + 900) == []
+    assert pair.mirror.step(T0 + 1_100)
+    assert levels(one.market) == {}
+    assert pair.mirror.doubted == {one.token}
+    assert pair.mirror.state()["gaps"] == 1
+    pair.connect(T0 + 1_200)
+    assert not pair.unequal()
+
+
+def test_no_book_is_doubted_while_nothing_is_lost(pair):
+    for now_ms in run(pair, 20_000):
+        pair.mirror.step(now_ms)
+    assert pair.mirror.gaps == 0
+    assert not pair.unequal()
+
+
 def test_a_frame_older_than_the_book_changes_nothing(pair):
     one = a_market(pair)
     frame = {

@@ -82,8 +82,10 @@ def test_recorded_books_are_mirrored_level_for_level_and_hash_for_hash(shared, n
     source.learn([read_event(listed(frames), COINS["BTC"])], now_ms)
     plain = {condition_id: {} for condition_id in source.markets}
     proven = 0
-    for at, frame in enumerate(frames):
-        source.hear(frame.text, now_ms + at)
+    for frame in frames:
+        now_ms = max([now_ms, *(change.stamp_ms for change in frame.changes)])
+        source.step(now_ms)
+        source.hear(frame.text, now_ms)
         for change in frame.changes:
             facts = source.markets[change.market].market.facts
             apply(plain[change.market], facts.tokens, change)
@@ -92,6 +94,8 @@ def test_recorded_books_are_mirrored_level_for_level_and_hash_for_hash(shared, n
                 assert levels(one.market) == plain[condition_id]
         for told in json.loads(f"[{frame.text}]" if frame.text[0] != "[" else frame.text):
             proven += told.get("event_type") == "book" and proves(source, told)
+    # In every pause the tops that the venue told last were those of the books.
+    assert source.gaps == 0
     assert not source.unreadable
     assert not source.doubted
     assert bool(proven) is provable
