@@ -23,12 +23,13 @@ from desk.load_profiles import Profile
 from desk.processes import Child, Tree, python_command, stage_children
 from desk.serve import Desk
 from desk.snapshot import Observer
-from shm.codes import SUPERVISED, MarketKind, MarketState, StageState
+from shm.codes import SUPERVISED, MarketKind, MarketState, Role, StageState
 from shm.errors import PolytrioError
 from shm.fabric import Counters, Fabric
 from shm.kill import DIR_MODE, Kill
 from shm.layout import ENGINE_STATS, INGEST_STATS, EngineStats, IngestStats, Market
 from shm.markets import MarketsReader
+from shm.roles import RoleLock
 from shm.segment import SHM_ROOT
 from shm.settings import Settings
 from shm.supervision import Supervision
@@ -170,6 +171,9 @@ async def loaded(base: Settings, profile: Profile) -> AsyncIterator[Loaded]:
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(_remove_locks, settings.instance)
+        lock = RoleLock(settings.instance, Role.SUPERVISOR)
+        lock.take()
+        stack.callback(lock.release)
         firehose = Firehose()
         stack.callback(firehose.stop)
         venues = msgspec.structs.replace(

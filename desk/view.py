@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from rich.columns import Columns
@@ -16,6 +17,8 @@ from desk.snapshot import Snapshot
 from shm.codes import (
     KIND_WORDS,
     BasketKind,
+    Cause,
+    Mode,
     PartialReason,
     ReportKind,
     StageState,
@@ -101,9 +104,31 @@ def _money(now: Snapshot) -> RenderableType:
         ("fees ", "dim"), f"${account.fee_usd_e6 / 1e6:,.2f}   ",
         ("baskets ", "dim"),
         f"{executor.baskets_complete} complete, {executor.baskets_partial} partial, "
-        f"{executor.baskets_missed} missed",
+        f"{executor.baskets_missed} missed, {executor.repairs_unwound} sold again",
     )  # fmt: skip
-    return Panel(line)
+    return Panel(Group(line, _risk(now)))
+
+
+def _risk(now: Snapshot) -> RenderableType:
+    """What may be sent and why not, what is at risk, and how far the journal is."""
+    account = now.account
+    mode = shown(Mode, account.mode)
+    style = "green" if account.mode == Mode.ARMED else "bold red" if account.mode else "dim"
+    why = f" ({shown(Cause, account.cause).lower()})" if account.mode > Mode.ARMED else ""
+    return Text.assemble(
+        ("mode ", "dim"), (f"{mode}{why}   ", style),
+        ("at risk ", "dim"), f"${account.exposure_usd_e6 / 1e6:,.2f}   ",
+        ("standing alone ", "dim"), f"${account.naked_usd_e6 / 1e6:,.2f}   ",
+        ("in doubt ", "dim"), f"{account.in_doubt}   ",
+        ("worst case today ", "dim"), f"${account.day_usd_e6 / 1e6:+,.2f}   ",
+        ("journal ", "dim"),
+        f"{account.journal_seq:,} records, {account.journal_seq - account.durable_seq} not synced",
+    )  # fmt: skip
+
+
+def shown(kind: type[IntEnum], number: int) -> str:
+    """The name of a number in shared memory, also of one that nobody knows."""
+    return kind(number).name if number in set(kind) else str(number)
 
 
 def _stages(now: Snapshot) -> RenderableType:
