@@ -33,7 +33,7 @@ from shm.passwords import CREDENTIAL, credential, needs_password
 from shm.process import start_ticks
 from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
 from shm.settings import Settings
-from shm.sources import Loaded, derived, read
+from shm.sources import Loaded, derived, read, with_values
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
 from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
@@ -55,16 +55,20 @@ def tool(name: str) -> str:
     return str(path)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """What deploy/supervisord.conf refers to as %(ENV_...)s."""
+def environment(settings: Settings, sim: Settings | None = None) -> dict[str, str]:
+    """What deploy/supervisord.conf refers to as %(ENV_...)s.
+
+    The simulated exchange is started by `sim`: the same settings before its own addresses were
+    filled in, because those of a live venue that it mirrors stand there.
+    """
     run_dir = settings.var_path.resolve()
     return {
         **os.environ,
         "POLYTRIO_PYTHON_BIN": sys.executable,
         "POLYTRIO_INSTANCE": settings.instance,
         "POLYTRIO_RUN_DIR": str(run_dir),
-        "POLYTRIO_SIM_OPTIONS": " ".join(settings.sim_options()),
-        "POLYTRIO_START_SIM": "true" if settings.venue == "sim" else "false",
+        "POLYTRIO_SIM_OPTIONS": " ".join((sim or settings).sim_options()),
+        "POLYTRIO_START_SIM": "true" if settings.mode == "paper" else "false",
     }
 
 
@@ -78,6 +82,14 @@ def deployed(config: Path | None, instance: str | None) -> Loaded:
     sim = msgspec.structs.replace(settings.sim, port=port)
     settings = msgspec.structs.replace(settings, sim=sim)
     return derived(loaded, settings.with_addresses(f"http://127.0.0.1:{port}"))
+
+
+def as_read(loaded: Loaded) -> Settings:
+    """The settings with the venue's addresses as they were read."""
+    filled = loaded.origin.filled
+    return with_values(
+        loaded.settings, {key: filled[key] for key in filled if key.startswith("venues.")}
+    )
 
 
 def require_password(key_file: Path, given: Mapping[str, str]) -> None:
@@ -108,7 +120,7 @@ def up(config: Path | None, instance: str | None) -> None:
     # supervisord itself would only open its logs again.
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
     command = [supervisord, "--nodaemon", "--configuration", str(CONFIG)]
-    os.execve(supervisord, command, environment(settings))  # noqa: S606  # becomes supervisord
+    os.execve(supervisord, command, environment(settings, as_read(loaded)))  # noqa: S606
 
 
 def control(settings: Settings, *words: str) -> int:

@@ -24,7 +24,7 @@ def main() -> None:
 
     Exit codes: 0 done, 2 wrong usage, 3 settings, 4 shared memory, 5 already running, 7 port taken,
     8 live refused, 9 venue refused, 10 bad input, 11 a stage kept crashing, 12 journal, 13 not
-    confirmed, 14 doctor found something, 1 a defect.
+    confirmed, 14 doctor found something, 15 the live venue cannot be reached, 1 a defect.
     """
 
 

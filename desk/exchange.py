@@ -16,6 +16,8 @@ from shm.errors import EXIT_CODES_FINAL, PolytrioError, PortTaken
 from shm.settings import Settings
 
 READY_PATIENCE_S = 30.0
+MIRROR_PATIENCE_S = 90.0
+"""The same where a live venue has to answer first."""
 ASK_TIMEOUT_S = 2.0
 
 
@@ -54,7 +56,7 @@ async def start(settings: Settings, log_path: Path) -> tuple[Child, Settings]:
     assert process.stdout is not None
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(READY_PATIENCE_S):
+        async with asyncio.timeout(MIRROR_PATIENCE_S if settings.mirrors else READY_PATIENCE_S):
             line = await loop.run_in_executor(None, process.stdout.readline)
         ready = msgspec.json.decode(line, type=_Ready)
     except (TimeoutError, msgspec.DecodeError):

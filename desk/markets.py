@@ -26,12 +26,8 @@ from shm.errors import ConfigError, SegmentMissing, VenueRefused
 from shm.fabric import Fabric
 from shm.layout import Market
 from shm.markets import MarketsReader
-from shm.settings import Settings
+from shm.settings import LIVE_VENUE, Settings
 
-_ADDRESSES = {
-    "gamma_url": "https://gamma-api.polymarket.com",
-    "clob_url": "https://clob.polymarket.com",
-}
 REFUSALS_SHOWN = 20
 _KIND_NAMES = {
     MarketKind.ABOVE: "above",
@@ -108,8 +104,12 @@ def with_venue_addresses(settings: Settings) -> Settings:
     """The settings with an address to ask, as far as one is known without a running system."""
     venues = settings.venues
     if settings.venue == "polymarket":
-        given = {name: getattr(venues, name) or url for name, url in _ADDRESSES.items()}
-        return msgspec.structs.replace(settings, venues=msgspec.structs.replace(venues, **given))
+        addresses = msgspec.structs.replace(
+            venues,
+            gamma_url=venues.gamma_url or LIVE_VENUE.gamma_url,
+            clob_url=venues.clob_url or LIVE_VENUE.clob_url,
+        )
+        return msgspec.structs.replace(settings, venues=addresses)
     if venues.gamma_url and venues.clob_url:
         return settings
     if settings.sim.port:

@@ -23,6 +23,7 @@ from rich.live import Live
 from desk import exchange, summary
 from desk.aside import put_journal_aside
 from desk.killing import carried_out
+from desk.mirrored import Feed
 from desk.processes import StageEnded, Tree, stage_children
 from desk.serve import Desk
 from desk.snapshot import Observer, Snapshot
@@ -50,6 +51,7 @@ STOP_PATIENCE_S = 1.0
 KILL_PATIENCE_S = 5.0
 """How long a run that was killed waits at its end for the venue to say that nothing rests."""
 POLL_S = 0.05
+_log = logging.getLogger("desk.run")
 
 
 @dataclass(slots=True)
@@ -63,6 +65,8 @@ class Run:
     password: bytearray | None = field(default=None, repr=False)
     started_s: float = field(default_factory=time.monotonic)
     hurried: bool = False
+    feed: Feed | None = None
+    """Of a mirroring exchange."""
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,6 +123,9 @@ class Run:
             asyncio.ensure_future(desk.discovery.run()),
             asyncio.ensure_future(desk.beat()),
         ]
+        if self.settings.mirrors:
+            self.feed = Feed(self.settings.venues.clob_url, self._tell)
+            tasks.append(asyncio.ensure_future(self.feed.run()))
         try:
             observer = Observer(self.settings.instance)
             await self._until_ready(observer, tasks, stop)
@@ -142,6 +149,9 @@ class Run:
         deadline_s = time.monotonic() + READY_PATIENCE_S
         while not stop.is_set() and not _ready(observer.look()):
             _raise_ended(tasks)
+            if self.feed is not None and self.feed.trouble:
+                # Ladders are listed when they are listed; the feed has said that we wait for them.
+                deadline_s = time.monotonic() + READY_PATIENCE_S
             if time.monotonic() > deadline_s:
                 raise StageEnded(
                     f"the system is not ready after {READY_PATIENCE_S:.0f} s: look into "
@@ -156,7 +166,7 @@ class Run:
         """Look and tell until the time is over or somebody says stop."""
         deadline_s = None if self.seconds is None else time.monotonic() + self.seconds
         title = (
-            f" polytrio  {self.settings.venue} venue, {self.settings.mode} money, instance "
+            f" polytrio  {self.settings.venue} venue, {self.settings.money_in_words}, instance "
             f"{self.settings.instance!r}  {backend.notice()}  Ctrl-C ends "
         )
         screen = Screen(title)
@@ -164,6 +174,7 @@ class Run:
             while not stop.is_set():
                 _raise_ended(tasks)
                 screen.take(observer.look())
+                screen.title = title if self.feed is None else f" {self.feed.title}{title}"
                 show()
                 left_s = LOOK_S
                 if deadline_s is not None:
@@ -172,6 +183,13 @@ class Run:
                         return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), left_s)
+
+    def _tell(self, line: str) -> None:
+        """Say something that is no figure; a full screen has it in its title instead."""
+        _log.warning("%s", line)
+        if not self.console.is_terminal or self.as_json:
+            sys.stderr.write(f"polytrio: {line}\n")
+            sys.stderr.flush()
 
     @contextlib.contextmanager
     def _output(self, screen: Screen) -> Any:

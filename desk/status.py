@@ -25,6 +25,8 @@ class Status:
 
     instance: str
     mode: str
+    money: str
+    """What is real and what is not, in words."""
     roles: Mapping[Role, Health]
     kill: Pressed
     latch: KillLatch
@@ -79,7 +81,7 @@ class Status:
         switch = "on" if self.switched_on else "off"
         account = self.account
         head = (
-            f"instance {self.instance!r}, {self.mode} money, trading switch {switch}, mode "
+            f"instance {self.instance!r}, {self.money}, trading switch {switch}, mode "
             f"{_name(Mode, account.mode)} ({_name(Cause, account.cause)}), "
             f"cash ${account.cash_usd_e6 / 1e6:,.2f}, "
             f"exposure ${account.exposure_usd_e6 / 1e6:,.2f}"
@@ -150,6 +152,7 @@ def status(settings: Settings) -> Status:
     return Status(
         instance=instance,
         mode=settings.mode,
+        money=settings.money_in_words,
         roles=roles,
         kill=pressed(var_path),
         latch=latch,

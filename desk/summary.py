@@ -85,6 +85,7 @@ def summary(
         "pnl_usd": pnl_usd_e6(now) / 1e6,
         "fees_usd": now.account.fee_usd_e6 / 1e6,
         "mispricings_offered": exchange["mispricings"]["offered"] if exchange else None,
+        "mirror": exchange["mirror"] if exchange else None,
         "latency_us": {
             name: {
                 "p50": latency.p50_us,

@@ -16,6 +16,7 @@
     |-- VenueRefused         9    the venue answered, and the answer forbids going on
     |-- InputError          10    a file that was given cannot be read as what it should be
     |-- GaveUp              11    a stage kept crashing and is left down
+    |-- VenueUnreachable    15    the live venue, which is mirrored, does not answer
     `-- JournalError        12    the executor's journal cannot be gone on with
         |-- JournalDamaged  12    a record in it is not what was written, and it is not the last one
         |-- JournalGone     12    it was here, and it is not any more
@@ -103,6 +104,12 @@ class VenueRefused(PolytrioError):
     """The venue gave an answer that forbids going on (banned, wrong wallet, wrong version)."""
 
     exit_code = 9
+
+
+class VenueUnreachable(PolytrioError):
+    """The live venue, whose books are mirrored, does not answer."""
+
+    exit_code = 15
 
 
 class InputError(PolytrioError):

@@ -12,17 +12,22 @@ stands in shm/sources.py, which of them may change while the system runs in shm/
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from shm.errors import LiveRefused
+from shm.errors import ConfigError, LiveRefused
 from shm.limits import JournalSettings, RiskSettings
 from shm.ranges import Coin, Count, Millis, Name, Port, Seconds, Section, UsdE6
 
 
 class VenueSettings(Section, frozen=True):
-    """Addresses of the venue. Empty ones follow from `venue`: the simulated exchange's own."""
+    """Addresses of the venue. Empty ones follow from `venue`.
+
+    With `venue = "polymarket"` on paper, Gamma and the market channel are the live venue's, which
+    the simulated exchange mirrors; orders go to the latter.
+    """
 
     clob_url: str = ""
     gamma_url: str = ""
@@ -30,8 +35,17 @@ class VenueSettings(Section, frozen=True):
     user_ws_url: str = ""
 
 
+LIVE_VENUE = VenueSettings(
+    clob_url="https://clob.polymarket.com",
+    gamma_url="https://gamma-api.polymarket.com",
+    market_ws_url="wss://ws-subscriptions-clob.polymarket.com/ws/market",
+    user_ws_url="wss://ws-subscriptions-clob.polymarket.com/ws/user",
+)
+"""Where the live venue is (docs/venue.md)."""
+
+
 class SimSettings(Section, frozen=True):
-    """The simulated exchange, when `venue = "sim"`."""
+    """The simulated exchange; where it mirrors a live venue the two rates mean nothing."""
 
     port: Port = 0
     """0: any free port (`polytrio run` only; under supervisord name one)."""
@@ -201,28 +215,49 @@ class Settings(Section, frozen=True):
         """Whose money it is about: without execution it is nobody's, and the paper wallet's."""
         return "live" if self.execution == "live" else "paper"
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether the simulated exchange mirrors the live venue's books."""
+        return self.venue == "polymarket" and self.mode == "paper"
+
+    @property
+    def money_in_words(self) -> str:
+        """What is real and what is not, for titles."""
+        return "live data, simulated money" if self.mirrors else f"{self.mode} money"
+
     def require_supported(self) -> None:
-        """Refuse what this version cannot do safely: real money, and the real venue."""
+        """Refuse what this version cannot do safely: real money, and paper orders that leave."""
         if self.execution == "live":
             raise LiveRefused(
                 'execution = "live": this version does not trade real money, because the journal '
                 'and the risk limits that it needs are not built yet; set execution = "paper"'
             )
-        if self.venue != "sim":
-            raise LiveRefused(
-                'venue = "polymarket": paper trading on live data is not built yet; '
-                'set venue = "sim"'
+        if self.mirrors and self.desk.hourly:
+            raise ConfigError(
+                "desk.hourly = true: only the daily ladders of the live venue are mirrored; "
+                "set it to false"
             )
+        # Where orders go, and what acts on them. Reading the live venue's public data is no harm.
+        for key in ("clob_url", "user_ws_url"):
+            url = getattr(self.venues, key)
+            if url and not on_this_machine(url):
+                raise LiveRefused(
+                    f'mode = "paper" trades on this machine only, and venues.{key} names {url}: '
+                    "remove it"
+                )
 
     def with_addresses(self, url: str) -> "Settings":
-        """Fill in the venue addresses that are left open, from the simulated exchange's own."""
+        """Fill in the venue addresses that are left open, from the simulated exchange's own.
+
+        A mirroring exchange stands in for all of the venue, also for what it mirrors itself.
+        """
         ws = url.replace("http://", "ws://", 1)
-        given = self.venues
+        given = VenueSettings() if self.mirrors else self.venues
         venues = VenueSettings(
-            clob_url=given.clob_url or url,
+            clob_url=self.venues.clob_url or url,
             gamma_url=given.gamma_url or url,
             market_ws_url=given.market_ws_url or f"{ws}/ws/market",
-            user_ws_url=given.user_ws_url or f"{ws}/ws/user",
+            user_ws_url=self.venues.user_ws_url or f"{ws}/ws/user",
         )
         return msgspec.structs.replace(self, venues=venues)
 
@@ -245,6 +280,9 @@ class Settings(Section, frozen=True):
         }
         if self.sim.seed:
             options["--seed"] = self.sim.seed
+        if self.mirrors:
+            options["--mirror"] = self.venues.market_ws_url or LIVE_VENUE.market_ws_url
+            options["--mirror-gamma"] = self.venues.gamma_url or LIVE_VENUE.gamma_url
         return [word for name, value in options.items() for word in (name, str(value))]
 
     @property
@@ -256,6 +294,14 @@ class Settings(Section, frozen=True):
     def key_path(self) -> Path:
         """File of the signing key."""
         return Path(self.wallet.key_file) if self.wallet.key_file else self.var_path / "paper.key"
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether an address names this machine in one of the three usual ways."""
+    try:
+        return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}
+    except ValueError:
+        return False
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:

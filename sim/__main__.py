@@ -10,6 +10,7 @@ import click
 from shm.errors import PolytrioError
 from sim import options as checked
 from sim.lifecycle import check_loopback, die_with_parent, serve
+from sim.mirror_link import Link
 from sim.options import Options, build_venue
 from sim.rules import read_script
 from sim.server import Door, WallClock
@@ -49,6 +50,14 @@ from sim.server import Door, WallClock
     type=click.Path(path_type=Path),
     help="Append the exchange's own account of everything to this file (JSON lines).",
 )
+@click.option(
+    "--mirror",
+    metavar="WS_URL",
+    help="Live market channel whose books are mirrored (docs/paper.md).",
+)
+@click.option(
+    "--mirror-gamma", metavar="URL", help="Live Gamma that lists the ladders of --mirror."
+)
 @click.option("--die-with-parent", "tied", is_flag=True, help="End when the parent ends (Linux).")
 def main(
     *,
@@ -67,6 +76,8 @@ def main(
     speed: float,
     faults: Path | None,
     truth: Path | None,
+    mirror: str | None,
+    mirror_gamma: str | None,
     tied: bool,
 ) -> None:
     """Run a complete local exchange that speaks the venue's protocol.
@@ -92,13 +103,21 @@ def main(
             speed=speed,
             rules=() if faults is None else read_script(faults),
             truth=truth,
+            mirror=checked.parse_mirror(mirror, mirror_gamma),
         )
         clock = WallClock()
         door = Door(build_venue(options, clock.now_ms()), clock)
-        asyncio.run(serve(door, host, port))
+        asyncio.run(serve(door, host, port, link_of(door, options)))
     except PolytrioError as error:
         click.echo(f"sim: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def link_of(door: Door, options: Options) -> Link | None:
+    """What connects the mirror with the live venue, where there is one."""
+    if options.mirror is None or door.venue.mirror is None:
+        return None
+    return Link(options.mirror, door.venue.mirror, door.clock, door.hub.publish)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def state(venue: Venue, call: Call) -> Reply:
                 "expired": counts.expired,
                 "open": counts.open(),
             },
+            "mirror": None if venue.mirror is None else venue.mirror.state(),
             "accounts": {
                 wallet: _account(venue, wallet, owner) for wallet, owner in exchange.wallets.items()
             },

@@ -33,6 +33,13 @@ class Catalog:
         if len(self.events) > MAX_EVENTS:
             self._forget(next(iter(self.events.values())))
 
+    def renew(self, event: ListedEvent) -> None:
+        """List an event, in place of what was listed under its slug before."""
+        known = self.event_by_slug.get(event.slug)
+        if known is not None:
+            self._forget(known)
+        self.add(event)
+
     def _forget(self, event: ListedEvent) -> None:
         del self.events[event.event_id], self.event_by_slug[event.slug]
         for listing in event.listings:

@@ -30,6 +30,12 @@ from sim.wallets import SignatureType, wallet_of
 from sim.wire import parse_submission
 
 Raw = bytes | msgspec.Raw
+PAYOUTS: dict[Outcome | None, tuple[str, str]] = {
+    Outcome.YES: ("1", "0"),
+    Outcome.NO: ("0", "1"),
+    None: ("0.5", "0.5"),
+}
+"""Dollars that a share of (YES, NO) is worth after each way in which a market can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Exchange:
         resting = self.floor.register.open_in(condition_id)
         events = self.floor.withdraw(resting, Status.CANCELED_RESOLVED, now_ms)
         market.accepting = False
+        market.payout = PAYOUTS[winner]
         for trade in list(self.floor.tape.by_id.values()):
             if trade.condition_id == condition_id:
                 events += self._finish_trade(trade, now_ms)

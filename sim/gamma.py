@@ -15,6 +15,7 @@ from sim.ladders import NEW_YORK, ListedEvent, Listing
 from sim.market import Facts, Market
 from sim.order import Outcome, Side, own_price_e4
 from sim.replies import number
+from sim.retelling import event_again, market_again, market_apart
 
 FEE_TYPE = "crypto_fees_v2"
 RESOLVER = "0x65070BE91477460D8A7AeEb94ef92fe056C2f2A7"
@@ -30,6 +31,8 @@ _ENCODE = msgspec.json.encode
 def event_object(event: ListedEvent, markets: dict[str, Market]) -> dict[str, Any]:
     """An event with its markets; `markets` by condition id."""
     body = event_head(event, markets)
+    if event.told is not None:
+        return body | {"markets": _markets_again(event, markets)}
     body["markets"] = [
         market_object(event, listing, markets[listing.facts.condition_id])
         for listing in event.listings
@@ -42,6 +45,8 @@ def event_object(event: ListedEvent, markets: dict[str, Market]) -> dict[str, An
 def event_head(event: ListedEvent, markets: dict[str, Market]) -> dict[str, Any]:
     """An event without its markets, as a market embeds it."""
     accepting = is_open(event, markets)
+    if event.told is not None:
+        return event_again(event.told, accepting=accepting)
     return {
         "id": event.event_id,
         "ticker": event.slug,
@@ -71,6 +76,19 @@ def event_head(event: ListedEvent, markets: dict[str, Market]) -> dict[str, Any]
     }
 
 
+def _markets_again(event: ListedEvent, markets: dict[str, Market]) -> list[dict[str, Any]]:
+    mirrored = {listing.facts.condition_id: listing for listing in event.listings}
+    told: list[dict[str, Any]] = [] if event.told is None else event.told.get("markets", [])
+    again = []
+    for one in (market for market in told if isinstance(market, dict)):
+        listing = mirrored.get(one.get("conditionId", ""))
+        if listing is None:
+            again.append(market_apart(one))
+        else:
+            again.append(market_object(event, listing, markets[listing.facts.condition_id]))
+    return again
+
+
 def is_open(event: ListedEvent, markets: dict[str, Market]) -> bool:
     """Whether any market of the event still takes orders."""
     return any(markets[listing.facts.condition_id].accepting for listing in event.listings)
@@ -78,6 +96,13 @@ def is_open(event: ListedEvent, markets: dict[str, Market]) -> bool:
 
 def market_object(event: ListedEvent, listing: Listing, market: Market) -> dict[str, Any]:
     """A market as Gamma writes it."""
+    if listing.told is not None:
+        ours = {
+            "acceptingOrders": market.accepting,
+            "orderPriceMinTickSize": number(PRICE_TEXT[market.tick_e4]),
+        }
+        over = market.payout is not None
+        return market_again(listing.told, ours | _prices_of(market), over=over)
     return _texts_of(event, listing) | _flags_of(event, listing, market) | _prices_of(market)
 
 
@@ -153,6 +178,8 @@ def _prices_of(market: Market) -> dict[str, Any]:
     last = market.last_trade
     middle_e5 = _middle_e5(market)
     prices = [format_fixed(price, 5) for price in (middle_e5, 100_000 - middle_e5)]
+    if market.payout is not None:
+        prices = list(market.payout)
     body: dict[str, Any] = {
         "bestBid": number(bid),
         "bestAsk": number(ask),

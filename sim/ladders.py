@@ -8,7 +8,9 @@ Ids look random and come from the seed and the slug alone.
 import datetime as dt
 import hashlib
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sim import wording
@@ -28,7 +30,8 @@ class Listing:
     """One market as it is listed.
 
     Above: `lower_e4` is the strike. Brackets: the bounds, None for an open end. `ordinal` is
-    Gamma's groupItemThreshold. Bounds in units of $0.0001.
+    Gamma's groupItemThreshold. Bounds in units of $0.0001. `told` is the live venue's object
+    of a market that is mirrored; then there are no bounds.
     """
 
     facts: Facts
@@ -42,11 +45,12 @@ class Listing:
     lower_e4: int | None
     upper_e4: int | None
     ordinal: int
+    told: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedEvent:
-    """One Gamma event with its markets; times in unix milliseconds."""
+    """One Gamma event with its markets; times in unix milliseconds. `told` as in `Listing`."""
 
     event_id: str
     slug: str
@@ -58,6 +62,7 @@ class ListedEvent:
     start_ms: int
     end_ms: int
     listings: tuple[Listing, ...]
+    told: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def neg_risk(self) -> bool:

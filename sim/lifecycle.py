@@ -9,10 +9,12 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 
 from aiohttp import web
 
 from shm.errors import ConfigError, PortTaken
+from sim.mirror_link import Link
 from sim.server import SHUTDOWN_S, Door
 
 _LOG = logging.getLogger("sim")
@@ -46,8 +48,11 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def serve(door: Door, host: str, port: int) -> None:
-    """Run until SIGTERM or SIGINT; `PortTaken` when the port is in use."""
+async def serve(door: Door, host: str, port: int, link: Link | None = None) -> None:
+    """Run until SIGTERM or SIGINT; `PortTaken` when the port is in use.
+
+    With a link to a live venue nothing is announced before that has answered once.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,8 +64,10 @@ async def serve(door: Door, host: str, port: int) -> None:
     try:
         site = web.TCPSite(runner, host, port)
         await _start(site, host, port)
+        if link is not None:
+            await link.first()
         _announce(door, runner, host)
-        await _run_until(door, stop)
+        await _run_until(stop, [door.run()] if link is None else [door.run(), link.run()])
     finally:
         door.hub.drop_all()
         await runner.cleanup()
@@ -93,13 +100,15 @@ def _announce(door: Door, runner: web.AppRunner, host: str) -> None:
     sys.stdout.flush()
 
 
-async def _run_until(door: Door, stop: asyncio.Event) -> None:
-    """Let the venue run; an error in it ends the process instead of freezing the market."""
-    running = asyncio.create_task(door.run())
+async def _run_until(stop: asyncio.Event, parts: list[Coroutine[None, None, None]]) -> None:
+    """Let the venue run; an error in a part ends the process instead of freezing the market."""
+    running = [asyncio.create_task(part) for part in parts]
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if running.done():
-        await running
-    running.cancel()
+    done, _ = await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, *running):
+        task.cancel()
+    await asyncio.gather(stopping, *running, return_exceptions=True)
+    for task in running:
+        if task in done:
+            task.result()
     _LOG.info("stopped")

@@ -62,7 +62,8 @@ class Market:
 
     `stamp_offset_ms` moves the timestamps of its frames away from the clock of the process, for
     recordings; `stamp_ms` is the time of the last change. `hashes` are those of (YES, NO).
-    `hold_ms` is the delay of takers (`itode`), 0 in markets without.
+    `hold_ms` is the delay of takers (`itode`), 0 in markets without. `payout` is what (YES, NO) pay
+    once the market has been resolved.
     """
 
     facts: Facts
@@ -72,6 +73,7 @@ class Market:
     accepting: bool = True
     hold_ms: int = 0
     last_trade: TradePrint | None = None
+    payout: tuple[str, str] | None = None
     book: Book = field(default_factory=Book)
     hashes: tuple[str, str] = ("", "")
     _tops: tuple[int | None, int | None] = field(init=False, default=(None, None))

@@ -13,6 +13,8 @@ from sim.crawlplay import CrawlPlayback
 from sim.crawls import ladders_of, read_crawls, read_markets
 from sim.exchange import Exchange
 from sim.generator import Generator, GeneratorSettings
+from sim.mirror import Mirror
+from sim.mirror_link import Addresses
 from sim.playback import Playback
 from sim.recording import RecordedFrame, read_recording
 from sim.rules import Rule
@@ -49,6 +51,7 @@ class Options:
     speed: float
     rules: tuple[Rule, ...] = ()
     truth: Path | None = None
+    mirror: Addresses | None = None
 
     def __post_init__(self) -> None:
         check_range("--days", self.days, 1, DAYS_MAX)
@@ -57,6 +60,8 @@ class Options:
             "--mispricings-per-minute", self.mispricings_per_minute, 0, MISPRICINGS_PER_MINUTE_MAX
         )
         check_range("--speed", self.speed, SPEED_MIN, SPEED_MAX)
+        if self.mirror is not None and self.recordings:
+            raise ConfigError("--mirror and --recording: the books come from one of them")
 
 
 def new_seed() -> int:
@@ -84,6 +89,15 @@ def parse_cash(text: str) -> int:
     if usd_e6 > OPENING_CASH_MAX_USD_E6:
         raise ConfigError(f"--opening-cash-usd {text}: at most a thousand million dollars")
     return usd_e6
+
+
+def parse_mirror(market_ws: str | None, gamma: str | None) -> Addresses | None:
+    """The live venue to mirror, if there is one; `ConfigError` for half of it."""
+    if market_ws is None and gamma is None:
+        return None
+    if market_ws is None or gamma is None:
+        raise ConfigError("--mirror (books) and --mirror-gamma (ladders) belong together")
+    return Addresses(market_ws, gamma)
 
 
 def check_range(name: str, value: float, least: float, most: float) -> None:
@@ -114,12 +128,15 @@ def build_venue(options: Options, now_ms: int) -> Venue:
         raise ConfigError(f"--faults: {trouble}")
     catalog = Catalog()
     source = _source(options, exchange, catalog)
-    venue = Venue(exchange, catalog, source, now_ms)
+    mirror = source if isinstance(source, Mirror) else None
+    venue = Venue(exchange, catalog, source, now_ms, mirror=mirror)
     source.start(now_ms)
     return venue
 
 
 def _source(options: Options, exchange: Exchange, catalog: Catalog) -> Source:
+    if options.mirror is not None:
+        return Mirror(exchange, catalog, options.coins, options.days)
     if options.recording_markets is not None:
         return _crawls(options, options.recording_markets, exchange, catalog)
     if options.recordings:

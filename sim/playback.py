@@ -126,7 +126,7 @@ class Playback:
             for price_e4, size_e6 in levels:
                 wanted[in_yes_terms(outcome, own_side, price_e4)] = size_e6
         if book.last_trade:
-            market.last_trade = _print_of(book.last_trade)
+            market.last_trade = print_of(book.last_trade)
         return self._house.set_levels(market, wanted.items(), now_ms)
 
     def _apply_level(
@@ -191,7 +191,8 @@ def _hash_of(book: RecordedBook, *, neg_risk: bool) -> str:
     )
 
 
-def _print_of(last_trade: str) -> TradePrint | None:
+def print_of(last_trade: str) -> TradePrint:
+    """The last trade as a book names it: a price of the first token."""
     try:
         price_e4 = parse_price_e4(last_trade)
     except UnitError as error:

@@ -50,6 +50,8 @@ class _Change(msgspec.Struct):
     price: str
     size: str
     side: str
+    best_bid: str = ""
+    best_ask: str = ""
 
 
 class _PriceChange(msgspec.Struct):
@@ -71,6 +73,8 @@ class _LastTrade(msgspec.Struct):
     price: str
     side: str
     timestamp: str
+    size: str = "0"
+    transaction_hash: str | None = None
 
 
 class _Other(msgspec.Struct):
@@ -106,6 +110,9 @@ class RecordedLevel:
     side: Side
     price_e4: int
     size_e6: int
+    best_bid: str = ""
+    best_ask: str = ""
+    """Top of the token's book after the whole transaction, as told; "" if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,8 @@ class RecordedTrade:
     stamp_ms: int
     side: Side
     price_e4: int
+    size_e6: int = 0
+    transaction_hash: str = ""
 
 
 Change = RecordedBook | RecordedLevel | RecordedTick | RecordedTrade
@@ -185,15 +194,21 @@ def parse_line(line: bytes) -> RecordedFrame | None:
         raise ValueError("no `raw`, `payloadUtf8` or `data`: not a recorded frame")
     if text == "PONG":
         return None
-    array = text.lstrip().startswith("[")
-    parts = msgspec.json.decode(text if array else f"[{text}]", type=list[msgspec.Raw])
-    changes = [change for part in parts for change in _changes(part)]
-    markets = dict.fromkeys(_market_of(part) for part in parts)
+    parts = parts_of(text)
+    changes = [change for part in parts for change in changes_of(part)]
+    markets = dict.fromkeys(market_of(part) for part in parts)
     known = tuple(market for market in markets if market is not None)
     return RecordedFrame(_time_ms(when), text, known, tuple(changes))
 
 
-def _market_of(part: msgspec.Raw) -> str | None:
+def parts_of(text: str) -> list[msgspec.Raw]:
+    """The objects of a frame, which is one object or an array of them; `ValueError` otherwise."""
+    array = text.lstrip().startswith("[")
+    return msgspec.json.decode(text if array else f"[{text}]", type=list[msgspec.Raw])
+
+
+def market_of(part: msgspec.Raw) -> str | None:
+    """The condition id that an object of a frame is about; `ValueError` for what is no object."""
     return msgspec.json.decode(part, type=_Other).market
 
 
@@ -203,7 +218,11 @@ def _time_ms(when: str | None) -> int | None:
     return round(dt.datetime.fromisoformat(when).timestamp() * 1000)
 
 
-def _changes(part: msgspec.Raw) -> list[Change]:
+def changes_of(part: msgspec.Raw) -> list[Change]:
+    """What an object of a frame says; nothing for types that are not known.
+
+    `ValueError` (msgspec's errors are of this kind) or `UnitError` for what cannot be read.
+    """
     head: Any = msgspec.json.decode(part)
     if not isinstance(head, dict):
         raise ValueError("a frame is an object or an array of objects")  # noqa: TRY004  # reported
@@ -221,8 +240,17 @@ def _changes(part: msgspec.Raw) -> list[Change]:
     if kind == "last_trade_price":
         trade = msgspec.json.decode(part, type=_LastTrade)
         price_e4 = parse_price_e4(trade.price)
-        stamp_ms, token = int(trade.timestamp), _token(trade.asset_id)
-        return [RecordedTrade(trade.market, token, stamp_ms, Side(trade.side), price_e4)]
+        return [
+            RecordedTrade(
+                market=trade.market,
+                token=_token(trade.asset_id),
+                stamp_ms=int(trade.timestamp),
+                side=Side(trade.side),
+                price_e4=price_e4,
+                size_e6=parse_size_e6(trade.size),
+                transaction_hash=trade.transaction_hash or "",
+            )
+        ]
     if not isinstance(kind, str):
         raise ValueError("no `event_type`")  # noqa: TRY004  # reported with file and line
     return []
@@ -255,6 +283,8 @@ def _levels(frame: _PriceChange) -> Iterator[RecordedLevel]:
             side=Side(one.side),
             price_e4=parse_price_e4(one.price),
             size_e6=parse_size_e6(one.size),
+            best_bid=one.best_bid,
+            best_ask=one.best_ask,
         )
 
 

@@ -11,6 +11,7 @@ from sim.auth import ApiKey
 from sim.catalog import Catalog
 from sim.events import Event
 from sim.exchange import Exchange
+from sim.mirror import Mirror
 from sim.replies import Reply
 from sim.source import Source
 
@@ -19,7 +20,8 @@ from sim.source import Source
 class Venue:
     """The exchange, its listing, what feeds it, and what the process counts.
 
-    `skew_ms` is how far the venue's clock is off, as clients can see it.
+    `skew_ms` is how far the venue's clock is off, as clients can see it. `mirror` is the source
+    once more, where it mirrors a live venue.
     """
 
     exchange: Exchange
@@ -28,6 +30,7 @@ class Venue:
     started_ms: int
     frames_sent: int = 0
     skew_ms: int = 0
+    mirror: Mirror | None = None
 
     def step(self, now_ms: int) -> list[Event]:
         """Let time pass for all parts."""

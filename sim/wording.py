@@ -58,6 +58,10 @@ def price_event_slug(coin: Coin, day: dt.date) -> str:
     return f"{coin.slug}-price-on-{day_slug(day)}"
 
 
+FAMILIES = (above_event_slug, price_event_slug)
+"""Names of the two events that make a ladder."""
+
+
 def above_event_title(coin: Coin, day: dt.date) -> str:
     """Title of the threshold event."""
     return f"{coin.name} above ___ on {day_text(day)}?"

@@ -180,7 +180,6 @@ def test_segments_of_another_version_are_refused_and_kept(run, instance):
 
 def test_live_trading_is_refused(run):
     require_refusal(run(EXECUTION_MODE="live"), LiveRefused.exit_code, 'execution = "paper"')
-    require_refusal(run("--venue", "polymarket"), LiveRefused.exit_code, "sim")
 
 
 def test_paper_money_cannot_reach_another_machine(run):

@@ -18,7 +18,7 @@ def test_the_state_shows_accounts_counters_and_mispricings():
     body = state(venue, Call(b"", {}, {}, 12_345)).body
     assert set(body) == {
         "seed", "uptime_s", "frames_sent", "orders_received", "orders_matched", "trades",
-        "mispricings", "accounts", "engine", "rate_limits", "rules", "truth_seq",
+        "mispricings", "accounts", "engine", "rate_limits", "rules", "truth_seq", "mirror",
     }  # fmt: skip
     assert (body["seed"], body["uptime_s"]) == (1, 12)
     assert (body["orders_received"], body["orders_matched"], body["trades"]) == (2, 1, 1)
