@@ -23,6 +23,7 @@ from desk.rows import Tenancy
 from engine.baskets import compile_baskets
 from ingest.feed import Feed
 from shm.codes import BasketKind, BookState, MarketKind, MarketState, Role
+from shm.control import SwitchBoard
 from shm.fabric import Fabric
 from shm.layout import BOOK, Market
 from shm.markets import MarketsReader
@@ -94,6 +95,7 @@ class System:
         stage = SimpleNamespace(
             fabric=fabric, holder=holder, log=logging.getLogger("ingest"), stopping=False,
             settings=Settings(ingest=IngestSettings(tokens_per_socket=30)),
+            switches=SwitchBoard(fabric), take_settings=lambda: None,
         )  # fmt: skip
         self.feed = Feed(stage)
         self.books = Fabric(instance).read_table("books", BOOK)
