@@ -229,8 +229,8 @@ class Settings(Section, frozen=True):
         """Refuse what this version cannot do safely: real money, and paper orders that leave."""
         if self.execution == "live":
             raise LiveRefused(
-                'execution = "live": this version does not trade real money, because the journal '
-                'and the risk limits that it needs are not built yet; set execution = "paper"'
+                'execution = "live": this version does not trade real money, because it has never '
+                'met the real venue; set execution = "paper"'
             )
         if self.mirrors and self.desk.hourly:
             raise ConfigError(

@@ -13,7 +13,7 @@ from tests.crash.campaign import campaign
 
 pytestmark = pytest.mark.proof
 LONG = os.environ.get("POLYTRIO_SOAK") == "long"
-CYCLES, SECONDS = (20_000, 10.0**9) if LONG else (2_000, 200.0)
+CYCLES, SECONDS = (20_000, 10.0**9) if LONG else (2_000, 150.0)
 LEAST = 20
 """Deaths below which the run says nothing, however slow the machine is."""
 BUG_CYCLES, BUG_SECONDS = 400, 150.0
