@@ -1,4 +1,4 @@
-"""A quarter of a million updates: the compiled engine decides what the reference decides, to the last unit."""
+"""A quarter of a million updates: both engines decide the same, to the last unit."""
 
 import os
 import sys
