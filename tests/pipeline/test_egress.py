@@ -50,7 +50,7 @@ def without_a_route(command: list[str]) -> list[str]:
 
 
 def test_e9_paper_money_trades_without_any_route_and_asks_for_no_other_machine(instance, tmp_path):
-    command = without_a_route([*POLYTRIO, "run", "--for", "8", "--json"])
+    command = without_a_route([*POLYTRIO, "run", "--for", "20", "--json"])
     done, seen = spied(instance, tmp_path, command)
     assert done.returncode == 0, done.stderr
     assert last_json(done.stdout)["baskets_complete"] > 0

@@ -9,6 +9,7 @@ attached, and removed by the next start.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,11 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.proof
+
+long = pytest.mark.skipif(
+    os.environ.get("POLYTRIO_SOAK") != "long",
+    reason="a whole system is made for each line: many minutes, `make soak`",
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +59,7 @@ def test_a_role_can_be_taken_after_a_death_at_any_instruction_of_its_taking():
     assert seen["epoch not raised"] > 1
 
 
+@long
 def test_a_first_start_killed_at_any_line_is_followed_by_a_second_that_works():
     """A stage that comes in between finds no system, or a whole one."""
     seen = deaths_of("create-all")
@@ -60,6 +67,7 @@ def test_a_first_start_killed_at_any_line_is_followed_by_a_second_that_works():
     assert seen["a stage then: SegmentMissing"] > 500
 
 
+@long
 def test_a_new_start_over_a_dead_system_killed_at_any_line_is_followed_by_one_that_works():
     seen = deaths_of("renew")
     assert seen["deaths"] > 500
@@ -71,9 +79,11 @@ def test_a_new_start_over_a_dead_system_killed_at_any_line_is_followed_by_one_th
     ("act", "mistake", "what"),
     [
         ("create", "final-name", "is visible and not whole"),
-        ("create-all", "final-name", "is visible and not whole"),
-        ("create-all", "settings-first", "settings are out and segments are missing"),
-        ("create-all", "keep-leftovers", "left a temporary there"),
+        pytest.param("create-all", "final-name", "is visible and not whole", marks=long),
+        pytest.param(
+            "create-all", "settings-first", "settings are out and segments are missing", marks=long
+        ),
+        pytest.param("create-all", "keep-leftovers", "left a temporary there", marks=long),
         ("role", "same-epoch", "the epoch went from"),
     ],
 )
