@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PROOFS ?= tests/proof tests/crash
 
 .PHONY: setup run test proof crash soak soak-rate fuzz lockstep check bench clean
 
@@ -28,7 +29,7 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 proof: setup
-	$(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
+	$(BIN)/python -m pytest -m proof $(PROOFS) $(ARGS)
 
 crash: setup
 	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
