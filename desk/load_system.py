@@ -34,6 +34,7 @@ from shm.segment import SHM_ROOT
 from shm.settings import Settings
 from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
+from shm.units import format_token
 
 READY_PATIENCE_S = 60.0
 LIST_PATIENCE_S = 20.0
@@ -123,8 +124,8 @@ def facts_of(markets: list[Market]) -> list[dict[str, Any]]:
     return [
         {
             "condition": "0x" + market.condition.hex(),
-            "yes": str(int.from_bytes(market.yes_token, "big")),
-            "no": str(int.from_bytes(market.no_token, "big")),
+            "yes": format_token(market.yes_token),
+            "no": format_token(market.no_token),
             "fair_e4": _fair_e4(market, chance.get((market.coin, market.expiry_ms), {})),
             "offer_e4": OFFER_E4 if market.kind == MarketKind.RANGE else 0,
             "tick_e4": market.tick_e4,

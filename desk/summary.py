@@ -5,6 +5,7 @@ from typing import Any
 from desk.snapshot import Snapshot
 from shm.codes import STAGES
 from shm.layout import Market
+from shm.units import format_token
 
 _LATENCIES = ("frame_to_signal", "signal_to_post", "frame_to_post")
 
@@ -19,7 +20,7 @@ def our_positions_e6(now: Snapshot) -> dict[str, int]:
             (market.no_token, position.no_e6),
         ):
             if size_e6:
-                found[str(int.from_bytes(token, "big"))] = size_e6
+                found[format_token(token)] = size_e6
     return found
 
 

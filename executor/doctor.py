@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -31,7 +30,7 @@ from executor.wire import ApiKeyReply
 from shm.control import read_settings
 from shm.errors import ConfigError, PolytrioError, SegmentError
 from shm.fabric import Fabric
-from shm.passwords import handed, obtained, wipe
+from shm.passwords import handed_on
 from shm.secrecy import harden
 from shm.settings import Settings
 from shm.settings import load as load_settings
@@ -286,24 +285,13 @@ def examined(settings: Settings, rpc: str | None, password_fd: int | None) -> li
     """Open the key file, then ask everything."""
     path = settings.key_path
     try:
-        with _password(path, password_fd) as fd:
+        with handed_on(path, password_fd, os.environ) as fd:
             wallet = load(path, settings.wallet, fd)
     except ConfigError as error:
         remedy = "`polytrio wallet new` makes one; on paper `polytrio run` does it by itself"
         return [exam.wrong("key file", str(error), remedy)]
     kept = exam.ok("key file", f"{path} is private and opens")
     return [kept, *asyncio.run(Doctor(settings, wallet, rpc).examine())]
-
-
-@contextmanager
-def _password(path: Path, password_fd: int | None) -> Iterator[int | None]:
-    password = obtained(path, password_fd, os.environ)
-    with ExitStack() as stack:
-        if password is None:
-            yield None
-            return
-        stack.callback(wipe, password)
-        yield os.dup(stack.enter_context(handed(password)))
 
 
 def lines(checks: Sequence[Checked]) -> Iterator[str]:

@@ -48,6 +48,7 @@ from shm.layout import EXECUTOR_STATS, SIGNAL, Market, Signal
 from shm.limits import RiskSettings
 from shm.records import Kind
 from shm.stage import SPINS, Stage
+from shm.units import format_token
 
 HOUSEKEEPING_S = 0.05
 WARM_EVERY_S = 0.1
@@ -351,7 +352,7 @@ class Executor:
 
 def _is_new(market: Market, tokens: dict[str, Any]) -> bool:
     """Whether a market, or a fact of it that matters to a fill, is not in the journal yet."""
-    known = tokens.get(str(int.from_bytes(market.yes_token, "big")))
+    known = tokens.get(format_token(market.yes_token))
     return known is None or known[0] != market_of(market_row(market))
 
 

@@ -11,7 +11,7 @@ from executor.exposure import DAY_MS, is_kept
 from executor.flights import Flight, LegOrder, tally, unconfirmed
 from executor.ledger import Change, Fill, Holding
 from executor.modes import check_step
-from executor.snapshot import RESTORES, token_of
+from executor.snapshot import RESTORES
 from executor.state import MINUTE_MS, NAMES_MS, Mark, Pace, State, Turn
 from executor.wire import ORDER_TYPES
 from shm.codes import (
@@ -33,6 +33,7 @@ from shm.journal_record import Entry
 from shm.layout import Market
 from shm.records import Kind
 from shm.records import Market as MarketRecord
+from shm.units import format_token
 
 REMEMBER_MS = 10 * MINUTE_MS
 """A flight that is over and confirmed is no longer looked at after this: longer than any order that
@@ -84,7 +85,7 @@ def _opened(state: State, entry: Entry) -> list[Turn]:
 def _market(state: State, entry: Entry) -> list[Turn]:
     market = market_of(entry.payload)
     for token, outcome in ((market.yes_token, Outcome.YES), (market.no_token, Outcome.NO)):
-        state.tokens[str(int.from_bytes(token, "big"))] = (market, outcome)
+        state.tokens[format_token(token)] = (market, outcome)
     return []
 
 
@@ -162,7 +163,7 @@ def _intent(state: State, entry: Entry) -> list[Turn]:
             price_e4=row.price_e4,
             size_e6=row.size_e6,
             order_hash=order_hash,
-            token=str(int.from_bytes(row.token, "big")),
+            token=format_token(row.token),
             order_type=ORDER_TYPES[row.order_type - 1],
         )
     )
@@ -208,7 +209,7 @@ def _fill(state: State, entry: Entry) -> list[Turn]:
     fill = Fill(
         trade=row.trade.rstrip(b"\0").decode("ascii", "replace"),
         order="0x" + row.order_hash.hex(),
-        token=str(int.from_bytes(row.token, "big")),
+        token=format_token(row.token),
         side=Side(row.side),
         price_e4=row.price_e4,
         size_e6=row.size_e6,
@@ -312,7 +313,7 @@ def _compared(state: State, entry: Entry) -> list[Turn]:
 def _redeemed(state: State, entry: Entry) -> list[Turn]:
     """A market has ended and its tokens were paid out."""
     row = entry.payload
-    holding = state.ledger.holdings.setdefault(token_of(row.token), Holding())
+    holding = state.ledger.holdings.setdefault(format_token(row.token), Holding())
     holding.size_e6 -= row.size_e6
     holding.cost_usd_e6 -= row.paid_usd_e6
     state.ledger.cash_change_usd_e6 += row.paid_usd_e6

@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -25,7 +25,7 @@ from executor import keystore
 from executor.keyfile import KEY_BYTES, parse_hex, read_key
 from executor.wallet import Wallet, load, make_key
 from shm.errors import ConfigError, InputError, PolytrioError
-from shm.passwords import Ask, ask, ask_new, handed, needs_password, obtained, read_password, wipe
+from shm.passwords import Ask, ask, ask_new, handed, handed_on, needs_password, read_password, wipe
 from shm.secrecy import harden
 from shm.settings import Settings, WalletSettings
 from shm.settings import load as load_settings
@@ -102,21 +102,8 @@ def _given(asked: Asked) -> bytearray:
 
 
 def _opened(path: Path, password_fd: int | None, ask_for: Ask) -> bytearray:
-    with _handed_on(path, password_fd, ask_for) as fd:
+    with handed_on(path, password_fd, os.environ, ask_for) as fd:
         return read_key(path, fd)
-
-
-@contextmanager
-def _handed_on(path: Path, password_fd: int | None, ask_for: Ask) -> Iterator[int | None]:
-    """The password of a key file where `read_key` looks for it."""
-    password = obtained(path, password_fd, os.environ, ask_for)
-    with ExitStack() as stack:
-        if password is None:
-            yield None
-            return
-        stack.callback(wipe, password)
-        # `read_key` closes the descriptor that it is given.
-        yield os.dup(stack.enter_context(handed(password)))
 
 
 def _address(secret: bytearray) -> str:
@@ -198,7 +185,7 @@ def _require_same(path: Path, secret: bytearray, password: bytearray | None) -> 
 
 def _check(asked: Asked) -> Told:
     kind = "keystore" if needs_password(asked.file) else "hex"
-    with _handed_on(asked.file, asked.password_fd, asked.ask) as fd:
+    with handed_on(asked.file, asked.password_fd, os.environ, asked.ask) as fd:
         wallet = load(asked.file, asked.settings.wallet, fd)
     return Told(wallet.address, str(asked.file), kind, wallet.maker, wallet.signature_type)
 

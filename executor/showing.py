@@ -15,6 +15,7 @@ from shm import layout
 from shm.fabric import Fabric
 from shm.layout import ACCOUNT, FLIGHT, MAX_LEGS, POSITION, Account, Market, Position
 from shm.segments import FLIGHTS_MAX
+from shm.units import format_token
 
 
 class Picture:
@@ -62,8 +63,8 @@ class Picture:
     def draw_positions(self, ledger: Ledger) -> None:
         """Draw every position that is not drawn as it is."""
         for row, market in self._rows.items():
-            yes = ledger.holdings.get(str(int.from_bytes(market.yes_token, "big")))
-            no = ledger.holdings.get(str(int.from_bytes(market.no_token, "big")))
+            yes = ledger.holdings.get(format_token(market.yes_token))
+            no = ledger.holdings.get(format_token(market.no_token))
             if yes is None and no is None and row not in self._drawn:
                 continue
             figures = (

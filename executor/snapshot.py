@@ -17,6 +17,7 @@ from shm.journal_record import Draft, Entry
 from shm.layout import MAX_LEGS, Market
 from shm.payloads import trade_id
 from shm.records import Kind
+from shm.units import format_token
 
 _FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
 ON_THE_WAY = {LegState.INTENT, LegState.SENT}
@@ -232,17 +233,12 @@ def hash_bytes(order_hash: str) -> bytes:
     return bytes.fromhex(order_hash[2:])
 
 
-def token_of(token: bytes) -> str:
-    """32 bytes as the token id that the venue prints."""
-    return str(int.from_bytes(token, "big"))
-
-
 # --- and back -----------------------------------------------------------------------------------
 
 
 def _holding(state: State, entry: Entry) -> list[Turn]:
     row = entry.payload
-    state.ledger.holdings[token_of(row.token)] = Holding(
+    state.ledger.holdings[format_token(row.token)] = Holding(
         row.size_e6, row.cost_usd_e6, row.fee_usd_e6, row.fills
     )
     return []

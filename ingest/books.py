@@ -28,7 +28,7 @@ from ingest.wire import (
 )
 from shm.codes import BookState, Exchange, HashState, Side
 from shm.layout import Market
-from shm.units import PRICE_ONE_E4, format_size
+from shm.units import PRICE_ONE_E4, format_size, format_token
 
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
@@ -87,8 +87,8 @@ def track(market: Market) -> Tracked:
     return Tracked(
         row=market.row,
         key=market.key,
-        yes=str(int.from_bytes(market.yes_token, "big")),
-        no=str(int.from_bytes(market.no_token, "big")),
+        yes=format_token(market.yes_token),
+        no=format_token(market.no_token),
         facts=hash_facts(market),
         tick_e4=market.tick_e4,
     )

@@ -16,6 +16,7 @@ from shm.markets import MarketsReader
 from shm.modes import SocketMode
 from shm.settings import IngestSettings
 from shm.stage import Stage
+from shm.units import format_token
 
 GENERATION_POLL_S = 0.1
 
@@ -217,7 +218,7 @@ class Feed:
 
 def yes_token(market: Market) -> str:
     """The id under which a market is subscribed."""
-    return str(int.from_bytes(market.yes_token, "big"))
+    return format_token(market.yes_token)
 
 
 async def work(stage: Stage) -> None:

@@ -177,3 +177,22 @@ def obtained(
     if credential(environment) is not None:
         return None
     return ask_for(f"Password of {path}: ")
+
+
+@contextmanager
+def handed_on(
+    path: Path, password_fd: int | None, environment: Mapping[str, str], ask_for: Ask = ask
+) -> Iterator[int | None]:
+    """The `obtained` password of a key file, where whoever reads the key looks for it.
+
+    Yields a descriptor that its reader closes; None: there is no password to hand on.
+    """
+    password = obtained(path, password_fd, environment, ask_for)
+    if password is None:
+        yield None
+        return
+    try:
+        with handed(password) as fd:
+            yield os.dup(fd)
+    finally:
+        wipe(password)

@@ -18,7 +18,6 @@ import re
 PRICE_ONE_E4 = 10_000
 SHARE_E6 = 1_000_000
 USD_E6 = 1_000_000
-EDGE_ONE_E8 = 100_000_000
 SIZE_E6_MAX = 1 << 53
 UINT256_MAX = (1 << 256) - 1
 
@@ -89,6 +88,11 @@ def parse_token_id(text: str) -> int:
     if str(token) != text or not 0 < token <= UINT256_MAX:
         raise UnitError(f"not a token id: {text[:80]!r}")
     return token
+
+
+def format_token(token: bytes) -> str:
+    """The 32 bytes of a token id -> its decimal text, as the venue prints it."""
+    return str(int.from_bytes(token, "big"))
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
