@@ -6,11 +6,10 @@ Commands import what they need when they are called, so that `--help` answers at
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.errands import config_option, instance_option, json_option, known_errors, print_json, tell
 from desk.loading import bench
 from desk.remembering import journal
 from desk.steering import configuration, mode, shadow
@@ -82,7 +81,6 @@ def serve(instance: str) -> None:
 @known_errors
 def markets(config: Path | None, instance: str | None, discover: bool, as_json: bool) -> None:
     """Ladders that are traded, markets that are not and why, and families whose rules differ."""
-    import msgspec  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 
     from desk import markets as view  # noqa: PLC0415
@@ -95,7 +93,7 @@ def markets(config: Path | None, instance: str | None, discover: bool, as_json: 
     else:
         picture = view.running(instance)
     if as_json:
-        click.echo(msgspec.json.encode(picture))
+        print_json(picture)
     else:
         view.show(picture, Console())
 
@@ -111,7 +109,7 @@ def kill(reason: str, config: Path | None, instance: str | None, as_json: bool) 
     from desk import killing  # noqa: PLC0415
 
     outcome = killing.kill(killing.settings_of(instance, config), reason)
-    _tell(outcome, as_json)
+    tell(outcome, as_json)
     if not outcome.confirmed:
         sys.exit(killing.Unconfirmed.exit_code)
 
@@ -143,16 +141,7 @@ def status(config: Path | None, instance: str | None, as_json: bool) -> None:
     from desk import killing  # noqa: PLC0415
     from desk import status as view  # noqa: PLC0415
 
-    _tell(view.status(killing.settings_of(instance, config)), as_json)
-
-
-def _tell(outcome: Any, as_json: bool) -> None:
-    if as_json:
-        import msgspec  # noqa: PLC0415
-
-        click.echo(msgspec.json.encode(outcome.as_json()))
-    else:
-        click.echo("\n".join(outcome.lines()))
+    tell(view.status(killing.settings_of(instance, config)), as_json)
 
 
 _PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}

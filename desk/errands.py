@@ -25,6 +25,21 @@ def known_errors(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def print_json(value: Any) -> None:
+    """One JSON value, for machines."""
+    import msgspec  # noqa: PLC0415  # `--help` does without
+
+    click.echo(msgspec.json.encode(value))
+
+
+def tell(outcome: Any, as_json: bool) -> None:
+    """What a command has to say: `as_json()` for machines, `lines()` for people."""
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        click.echo("\n".join(outcome.lines()))
+
+
 config_option = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),

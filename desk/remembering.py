@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.errands import config_option, instance_option, json_option, known_errors, print_json
 from shm.errors import JournalDamaged
+
+if TYPE_CHECKING:
+    from shm.journal_files import Place
 
 
 @click.group()
@@ -20,6 +24,14 @@ _folder = click.option(
 _kind = click.option("--kind", "kinds", multiple=True, help="Only such records; may be repeated.")
 _flight = click.option("--flight", type=int, help="Only records about this signal.")
 _since = click.option("--since", default=0, help="From this record on.")
+
+
+def _place(config: Path | None, instance: str | None, folder: Path | None) -> "Place":
+    """The journal that is asked for."""
+    from desk.journal import place_of  # noqa: PLC0415
+    from shm.settings import load  # noqa: PLC0415
+
+    return place_of(load(config, dict(os.environ)), instance, folder)
 
 
 @journal.command()
@@ -45,9 +57,8 @@ def show(
 ) -> None:
     """Print records, one a line."""
     from desk import journal as view  # noqa: PLC0415
-    from shm.settings import load  # noqa: PLC0415
 
-    place = view.place_of(load(config, dict(os.environ)), instance, folder)
+    place = _place(config, instance, folder)
     wanted = view.Wanted(flight, view.kinds_of(kinds), since)
     view.show(place, wanted, click.echo, last=last, follow=follow)
 
@@ -60,13 +71,10 @@ def show(
 @known_errors
 def verify(config: Path | None, instance: str | None, folder: Path | None, as_json: bool) -> None:
     """Read every record of every segment, and name what is wrong. Exit code 12 if something is."""
-    import msgspec  # noqa: PLC0415
-
     from desk import journal as view  # noqa: PLC0415
-    from shm.settings import load  # noqa: PLC0415
 
-    told = view.verdict(view.place_of(load(config, dict(os.environ)), instance, folder))
-    click.echo(msgspec.json.encode(told) if as_json else "\n".join(view.verdict_text(told)))
+    told = view.verdict(_place(config, instance, folder))
+    print_json(told) if as_json else click.echo("\n".join(view.verdict_text(told)))
     if not told["whole"]:
         raise JournalDamaged("the journal is not whole; docs/journal.md says what to do")
 
@@ -92,9 +100,8 @@ def export(
 ) -> None:
     """Print records as JSON, one object a line, with everything that they hold."""
     from desk import journal as view  # noqa: PLC0415
-    from shm.settings import load  # noqa: PLC0415
 
-    place = view.place_of(load(config, dict(os.environ)), instance, folder)
+    place = _place(config, instance, folder)
     wanted = view.Wanted(flight, view.kinds_of(kinds), since)
     view.export(place, wanted, out)
 

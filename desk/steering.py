@@ -2,17 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
-from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.errands import config_option, instance_option, json_option, known_errors, tell
 from shm.errors import ConfigError
-
-
-def _tell(outcome: Any, as_json: bool) -> None:
-    click.echo(msgspec.json.encode(outcome.as_json()) if as_json else "\n".join(outcome.lines()))
 
 
 def _instance(given: str | None, config: Path | None) -> str:
@@ -41,7 +35,7 @@ def mode_show(config: Path | None, instance: str | None, as_json: bool) -> None:
     """What was chosen where, and what runs."""
     from desk import modes  # noqa: PLC0415
 
-    _tell(modes.modes_of(_instance(instance, config)), as_json)
+    tell(modes.modes_of(_instance(instance, config)), as_json)
 
 
 @mode.command("set")
@@ -60,7 +54,7 @@ def mode_set(
     from desk import modes  # noqa: PLC0415
 
     choice = modes.parsed(choices)
-    _tell(modes.choose(_instance(instance, config), choice), as_json)
+    tell(modes.choose(_instance(instance, config), choice), as_json)
 
 
 @click.group("config")
@@ -77,7 +71,7 @@ def config_show(config: Path | None, instance: str | None, as_json: bool) -> Non
     """What holds, where it is from, who works with it, and what became of the last change."""
     from desk import configuring  # noqa: PLC0415
 
-    _tell(configuring.show(_instance(instance, config)), as_json)
+    tell(configuring.show(_instance(instance, config)), as_json)
 
 
 @configuration.command("check")
@@ -89,7 +83,7 @@ def config_check(config: Path | None, instance: str | None, as_json: bool) -> No
     """Whether a file is good, what it would change, and what of that needs a restart."""
     from desk import configuring  # noqa: PLC0415
 
-    _tell(configuring.check(_instance(instance, config), config), as_json)
+    tell(configuring.check(_instance(instance, config), config), as_json)
 
 
 @configuration.command("reload")
@@ -101,7 +95,7 @@ def config_reload(config: Path | None, instance: str | None, as_json: bool) -> N
     """Take the file over now, whole or not at all."""
     from desk import configuring  # noqa: PLC0415
 
-    _tell(configuring.reload(_instance(instance, config)), as_json)
+    tell(configuring.reload(_instance(instance, config)), as_json)
 
 
 @click.command()
@@ -113,4 +107,4 @@ def shadow(config: Path | None, instance: str | None, as_json: bool) -> None:
     """What the native and the Python engine said to the same, and on what they differ."""
     from desk import shadowing  # noqa: PLC0415
 
-    _tell(shadowing.report(_instance(instance, config)), as_json)
+    tell(shadowing.report(_instance(instance, config)), as_json)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from desk.errands import config_option, instance_option, json_option, known_errors
+from desk.errands import config_option, instance_option, json_option, known_errors, print_json
 from shm.errors import InputError
 
 
@@ -28,12 +28,9 @@ def replay(
     markets: Path, quotes: Path, out: Path | None, plots: Path | None, *, keep: bool, as_json: bool
 ) -> None:
     """Run a recording through parser, books and engine: what it finds, for how long."""
-    from rich.console import Console  # noqa: PLC0415
-
     from desk import replay as play  # noqa: PLC0415
 
-    if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
-        raise InputError(f"--out {out} is one of the inputs")
+    _require_apart(out, markets, quotes)
     if plots is not None:
         from desk.plots import require_matplotlib  # noqa: PLC0415
 
@@ -44,12 +41,9 @@ def replay(
 
         plot(outcome.log.windows(), outcome.log.resolution_ms, plots)
     if as_json:
-        import msgspec  # noqa: PLC0415
-
-        click.echo(msgspec.json.encode(outcome.as_json()))
+        print_json(outcome.as_json())
     else:
-        screen = Console()
-        play.show(outcome, screen if screen.is_terminal else Console(width=120))
+        play.show(outcome, _screen())
 
 
 @click.command()
@@ -82,34 +76,40 @@ def scan(
         raise click.UsageError("a recording needs both --markets and --quotes")
     screen = Console()
     if markets is not None and quotes is not None:
-        if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
-            raise InputError(f"--out {out} is one of the inputs")
+        _require_apart(out, markets, quotes)
         measure = view.measured(view.recorded(markets, quotes, keep=keep), out)
-        _print_json(measure) if as_json else view.show_measure(measure, screen)
+        print_json(measure) if as_json else view.show_measure(measure, screen)
         return
     if promote is not None:
         folder = _settings(config, instance).var_path
         find, new = view.promote_find(folder, promote, time.time_ns() // 1_000_000)
         if as_json:
-            _print_json({"promoted": new, "find": find})
+            print_json({"promoted": new, "find": find})
         else:
             click.echo("promoted: the next generation has it" if new else "it is promoted already")
         return
     found, folder = view.running(_settings(config, instance).instance)
     view.write_down(found, folder)
-    _print_json(found.as_json()) if as_json else view.show(found, screen)
+    print_json(found.as_json()) if as_json else view.show(found, screen)
+
+
+def _require_apart(out: Path | None, markets: Path, quotes: Path) -> None:
+    if out is not None and out.resolve() in {markets.resolve(), quotes.resolve()}:
+        raise InputError(f"--out {out} is one of the inputs")
+
+
+def _screen() -> Any:
+    """A console; wide enough for the tables where the output is no terminal."""
+    from rich.console import Console  # noqa: PLC0415
+
+    screen = Console()
+    return screen if screen.is_terminal else Console(width=120)
 
 
 def _settings(config: Path | None, instance: str | None) -> Any:
     from desk import killing  # noqa: PLC0415
 
     return killing.settings_of(instance, config)
-
-
-def _print_json(value: Any) -> None:
-    import msgspec  # noqa: PLC0415
-
-    click.echo(msgspec.json.encode(value))
 
 
 @click.command()
@@ -137,18 +137,15 @@ def baskets(
     as_json: bool,
 ) -> None:
     """Every basket: its edge now, what it lacks of a signal, depth, expiry."""
-    from rich.console import Console  # noqa: PLC0415
-
     from desk import basket_list as view  # noqa: PLC0415
 
     every = view.listed(_settings(config, instance).instance)
     top = top or (None if as_json else 30)
     some = view.chosen(every, coin=coin, kind=kind, sort=sort, top=top)
     if as_json:
-        _print_json({"baskets": [one.as_json() for one in some], "total": len(every)})
+        print_json({"baskets": [one.as_json() for one in some], "total": len(every)})
     else:
-        screen = Console()
-        view.show(some, len(every), screen if screen.is_terminal else Console(width=120))
+        view.show(some, len(every), _screen())
 
 
 @click.command()
@@ -164,6 +161,6 @@ def explain(basket: str, config: Path | None, instance: str | None, as_json: boo
 
     about = view.explained(_settings(config, instance).instance, basket)
     if as_json:
-        _print_json(about.as_json())
+        print_json(about.as_json())
     else:
         click.echo("\n".join(lines(about)))
