@@ -205,7 +205,7 @@ class Executor:
         around.note_trouble()
         self._chronicle.flush()
         self._chronicle.rotate_when_full()
-        around.clock_offset_ms = self._reconciler.clock_offset_ms
+        around.signs.clock_offset_ms = self._reconciler.clock_offset_ms
         around.channel_up = self._channel.up
         around.signs.difference = around.signs.difference or self._reconciler.difference
         around.look(taking=self._governor.taking)
@@ -220,7 +220,7 @@ class Executor:
         if self._launcher is not None:
             self._mender.look(self._launcher, settings)
         self._heed_short_cash()
-        if not self._governor.taking:
+        if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
         if self._refill is not None:
             self._counters.set("nonces_missing", self._refill.missing)

@@ -18,7 +18,7 @@ from executor.snapshot import draft
 from shm import arming, records
 from shm.arming import ArmRequest
 from shm.codes import Cause, Mode
-from shm.kill import Kill, pressed
+from shm.kill import Kill, being_armed, pressed
 from shm.limits import RiskSettings
 from shm.payloads import clip
 from shm.records import Kind
@@ -100,21 +100,25 @@ class Governor:
         elif not self._live:
             self.step(Demand(Mode.ARMED, Cause.OPERATOR, "paper arms itself"), "paper")
 
+    @property
+    def asked(self) -> bool:
+        """Whether the operator's word may wait, and nobody carries one out."""
+        return not self.taking and being_armed(self._kill.var_path)
+
     async def obey(self, reconcile: Reconcile, signs: Signs) -> None:
-        """`take_word`, one at a time."""
-        if self.taking or arming.arm_requested(self._kill.var_path) is None:
+        """The operator's word, if one waits: carried out, one at a time."""
+        request = None if self.taking else arming.arm_requested(self._kill.var_path)
+        if request is None:
             return
         self.taking = True
         try:
-            await self.take_word(reconcile, signs)
+            await self._take_word(request, reconcile, signs)
         finally:
             self.taking = False
 
-    async def take_word(self, reconcile: Reconcile, signs: Signs) -> None:
-        """The operator's word, if one waits: check it, come to a true ledger, arm."""
-        request = arming.arm_requested(self._kill.var_path)
-        busy = self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}
-        if request is None or busy:
+    async def _take_word(self, request: ArmRequest, reconcile: Reconcile, signs: Signs) -> None:
+        """Check it, come to a true ledger, arm."""
+        if self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}:
             return
         reason = self._objection(request)
         if reason:

@@ -92,7 +92,7 @@ class Onlookers:
         self._picture.draw_flights(state.open_flights, state)
         self._picture.draw_positions(state.ledger)
         sums = {
-            "worst_usd_e6": state.worth_usd_e6(),
+            "worst_usd_e6": around.worth_usd_e6,
             "orders_on_wire": around.signs.orders_on_wire,
             "journal_seq": chronicle.seq,
             "durable_seq": chronicle.durable_seq,

@@ -57,8 +57,9 @@ class Surroundings:
         self._edges: dict[int, tuple[int, int]] = {}
         """By basket: (since when its edge is offered, when it was last), ms."""
         self._worth_ns = 0
+        self._worth: tuple[int, int] = (-1, 0)
+        """(version of the state, what it is worth)."""
         self.signs = Signs()
-        self.clock_offset_ms = 0
         self.ready = False
         """The ledger is true, so that fills find their place,"""
         self.channel_up = False
@@ -100,17 +101,23 @@ class Surroundings:
             )
         return self._derived
 
+    @property
+    def worth_usd_e6(self) -> int:
+        """Cash, and what everything held pays at least: each ladder is gone through, so once."""
+        if self._worth[0] != self._chronicle.version:
+            self._worth = (self._chronicle.version, self._chronicle.state.worth_usd_e6())
+        return self._worth[1]
+
     def look(self, *, taking: bool) -> None:
         """Bring the signs up to date; `taking`: the kill that stands is being ended."""
         signs, stage = self.signs, self._stage
         signs.now_ms = time.time_ns() // 1_000_000
         signs.killed = stage.kill.look() and not taking
-        signs.clock_offset_ms = self.clock_offset_ms
         self.note_trouble()
         now_ns = time.monotonic_ns()
         if now_ns - self._worth_ns > WORTH_EVERY_NS:
             self._worth_ns = now_ns
-            signs.worth_usd_e6 = self._chronicle.state.worth_usd_e6()
+            signs.worth_usd_e6 = self.worth_usd_e6
 
     def note_trouble(self) -> None:
         """A disk that was full halts, also if there is room again before anyone looks."""
@@ -158,7 +165,7 @@ class Surroundings:
             last_basket_ms={group: pace.last_ms} if pace else {},
             baskets_this_hour={group: state.baskets_in_hour(group, now_ms)},
             edge_since_ms={basket: self._edges[basket][0]} if basket in self._edges else {},
-            clock_offset_ms=self.clock_offset_ms,
+            clock_offset_ms=self.signs.clock_offset_ms,
             facts_age_ms=(now_ns - self._confirmed_ns) // 1_000_000,
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,

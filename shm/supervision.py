@@ -48,15 +48,9 @@ class Supervision:
 
     def ingest_died(self, deaths: int) -> bool:
         """The same for the compiled keeper and listener of ingest."""
-        limits = self.limits
-        if deaths <= min(limits.fallback_after, limits.restarts_per_minute):
+        if not self._too_many(deaths) or self._board.ingest_in_python or not backend.NATIVE:
             return False
-        if self._board.ingest_in_python or not backend.NATIVE:
-            return False
-        self._cells.set("ingest_fallback_deaths", deaths)
-        self._cells.set("ingest_fallback_wall_ns", time.time_ns())
-        self._cells.add("ingest_fallbacks")
-        self._cells.set("ingest_fallback", self._board.read().socket_choices + 1)
+        self._fall_back("ingest_fallback", deaths, self._board.read().socket_choices)
         _log.error(
             "the compiled ingest died %d times within a minute: it runs in PYTHON MODE from now "
             "on, slower; see its log, and `polytrio mode set socket=picows` to try again", deaths,
@@ -68,21 +62,27 @@ class Supervision:
 
         Its deaths are counted anew then.
         """
-        limits = self.limits
-        if deaths <= min(limits.fallback_after, limits.restarts_per_minute):
+        if not self._too_many(deaths) or not backend.NATIVE:
             return False
-        wanted = self._board.engine(self.reloader.settings)
-        if wanted is EngineMode.PYTHON or not backend.NATIVE:
+        if self._board.engine(self.reloader.settings) is EngineMode.PYTHON:
             return False
-        self._cells.set("fallback_deaths", deaths)
-        self._cells.set("fallback_wall_ns", time.time_ns())
-        self._cells.add("fallbacks")
-        self._cells.set("fallback", self._board.read().choices + 1)
+        self._fall_back("fallback", deaths, self._board.read().choices)
         _log.error(
             "the native engine died %d times within a minute: it runs in PYTHON MODE from now on, "
             "slower; see its log, and `polytrio mode set engine=native` to try again", deaths,
         )  # fmt: skip
         return True
+
+    def _too_many(self, deaths: int) -> bool:
+        limits = self.limits
+        return deaths > min(limits.fallback_after, limits.restarts_per_minute)
+
+    def _fall_back(self, name: str, deaths: int, choices: int) -> None:
+        """Show a fall-back; `name` begins its four fields, and the decision is written last."""
+        self._cells.set(f"{name}_deaths", deaths)
+        self._cells.set(f"{name}_wall_ns", time.time_ns())
+        self._cells.add(f"{name}s")
+        self._cells.set(name, choices + 1)
 
     @property
     def fallen_back(self) -> bool:
