@@ -6,7 +6,9 @@ the markets that they are about.
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -94,6 +96,14 @@ def _events(text: str) -> list[dict[str, Any]]:
     decoded = json.loads(text)
     return [event for event in (decoded if isinstance(decoded, list) else [decoded])
             if "market" in event]  # fmt: skip
+
+
+@contextmanager
+def on_disk() -> Iterator[tuple[Path, dict[str, int]]]:
+    """The file where workers find it, and how many frames there are, by name; gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "corpus.json"
+        yield path, write(path)
 
 
 def write(path: Path) -> dict[str, int]:

@@ -4,9 +4,6 @@ The adapter keeps a book for each token, so a change of two entries is two chang
 keeps one for both, and checks that they agree.
 """
 
-import tempfile
-from pathlib import Path
-
 from tests.bench import corpus, environments
 from tests.bench.contest import Entrant, hold, our_worker, worker
 from tests.bench.effort import Effort
@@ -19,9 +16,7 @@ TARGET = 10.0
 
 def measure(report: Report, effort: Effort) -> None:
     """Add all rows of the suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.json"
-        sizes = corpus.write(path)
+    with corpus.on_disk() as (path, sizes):
         workers = {
             "ours": our_worker(environments.ours(), "ours", str(path)),
             "nautilus": worker(environments.python_of("nautilus"), "nautilus.py", str(path)),

@@ -5,9 +5,6 @@ of which the updated strike is in six. Ours starts at the ring and ends at the v
 starts at the frame, because JSON.parse is where its objects come from.
 """
 
-import tempfile
-from pathlib import Path
-
 from tests.bench import corpus, environments
 from tests.bench.contest import Entrant, hold, our_worker
 from tests.bench.effort import Effort
@@ -20,9 +17,7 @@ TARGET_NS = 150.0
 
 def measure(report: Report, effort: Effort) -> None:
     """Add all rows of the suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.json"
-        corpus.write(path)
+    with corpus.on_disk() as (path, _):
         workers = {"ours": our_worker(environments.ours(), "ours", str(path))}
         entrants = [
             Entrant(

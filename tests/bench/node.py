@@ -4,9 +4,6 @@ JSON.parse, objects as state, trios in floats (tests/bench/node/baseline.js), in
 the sum of two processes' work, without the hop between them: parser's row and engine's row.
 """
 
-import tempfile
-from pathlib import Path
-
 from tests.bench import corpus, environments
 from tests.bench.contest import Entrant, hold, our_worker
 from tests.bench.effort import Effort
@@ -18,9 +15,7 @@ SUITE = "frame to decision: Node baseline"
 
 def measure(report: Report, effort: Effort) -> None:
     """Add all rows of the suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.json"
-        sizes = corpus.write(path)
+    with corpus.on_disk() as (path, sizes):
         workers = {
             "ours": our_worker(environments.ours(), "ours", str(path)),
             "node": node_worker(environments.node(), str(path)),

@@ -4,9 +4,6 @@ Ours does everything: scanned, applied, checked against its mirrored entry, publ
 row ends with Python objects, from which a book would have yet to be made.
 """
 
-import tempfile
-from pathlib import Path
-
 from tests.bench import corpus, environments
 from tests.bench.contest import Entrant, hold, our_worker, worker
 from tests.bench.effort import Effort
@@ -23,9 +20,7 @@ COUNT = 4_000
 
 def measure(report: Report, effort: Effort) -> None:
     """Add all rows of the suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.json"
-        sizes = corpus.write(path)
+    with corpus.on_disk() as (path, sizes):
         workers = {
             "ours": our_worker(environments.ours(), "ours", str(path)),
             "decoders": worker(environments.python_of("decoders"), "decoders.py", str(path)),

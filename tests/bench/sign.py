@@ -4,9 +4,6 @@ The peers do the same with their own functions: three orders built and signed, o
 request's HMAC. They have coincurve installed, which their packages do not see to.
 """
 
-import tempfile
-from pathlib import Path
-
 from tests.bench import corpus, environments
 from tests.bench.contest import Entrant, hold, our_worker, worker
 from tests.bench.effort import Effort
@@ -19,9 +16,7 @@ TARGET_PREPARED_NS, TARGET_RFC6979_NS = 45_000.0, 150_000.0
 
 def measure(report: Report, effort: Effort) -> None:
     """Add all rows of the suite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "corpus.json"
-        corpus.write(path)
+    with corpus.on_disk() as (path, _):
         workers = {
             "ours": our_worker(environments.ours(), "ours", str(path)),
             "official": worker(environments.python_of("official"), "official.py", str(path)),

@@ -91,6 +91,12 @@ class System:
         out, err = self.process.communicate(timeout=patience_s)
         return self.process.returncode, out, err
 
+    def end(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Leave nothing of it behind, if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.communicate()
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str, str]:
         """Ask it to end."""
         self.process.send_signal(number)

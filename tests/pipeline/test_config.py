@@ -30,9 +30,7 @@ def start(instance, tmp_path):
 
     yield begin
     for system in running:
-        if system.process.poll() is None:
-            system.process.kill()
-            system.process.communicate()
+        system.end()
 
 
 def test_a_threshold_takes_effect_without_restart_and_a_bad_file_changes_nothing(start, instance):

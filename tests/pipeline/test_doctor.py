@@ -28,6 +28,4 @@ def test_the_wallet_of_a_running_system_is_proven_without_disturbing_it(instance
         code, _, err = system.stop()
         assert code == 0, err
     finally:
-        if system.process.poll() is None:
-            system.process.kill()
-            system.process.communicate()
+        system.end()

@@ -49,9 +49,7 @@ def run(instance, tmp_path):
 
     yield start
     for system in running:
-        if system.process.poll() is None:
-            system.process.kill()
-            system.process.communicate()
+        system.end()
 
 
 def told(system, *arguments: str) -> subprocess.CompletedProcess:

@@ -60,9 +60,7 @@ def start(instance, tmp_path):
 
     yield begin
     for system in running:
-        if system.process.poll() is None:
-            system.process.kill()
-            system.process.communicate()
+        system.end()
 
 
 def require_trading(system: Running) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -79,9 +80,7 @@ def run(instance, tmp_path):
 
     yield start
     for system in running:
-        if system.process.poll() is None:
-            system.process.terminate()
-            system.process.communicate()
+        system.end(signal.SIGTERM)
 
 
 def paper_run(*arguments):

@@ -44,9 +44,7 @@ def run(instance, tmp_path):
 
     yield start
     for system in running:
-        if system.process.poll() is None:
-            system.process.kill()
-            system.process.communicate()
+        system.end()
 
 
 def require_agreement(summary: dict) -> None:

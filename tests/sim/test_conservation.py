@@ -1,30 +1,12 @@
 """C3 finds every planted violation of conservation."""
 
-import asyncio
-import copy
-
 import pytest
 
 from sim.chronicle import chronicle
 from sim.verdict import (
     c3_conserved,
 )
-from tests.sim.eventful import after, checks, eventful, of
-
-
-@pytest.fixture(scope="module")
-def recorded():
-    return asyncio.run(eventful())
-
-
-@pytest.fixture
-def lines(recorded):
-    return copy.deepcopy(recorded[0])
-
-
-@pytest.fixture
-def wallets(recorded):
-    return set(recorded[1])
+from tests.sim.eventful import after, checks, of
 
 
 def balance(lines, number, cause="trade "):

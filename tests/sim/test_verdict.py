@@ -1,7 +1,5 @@
 """Each checker finds nothing in a true log, and every planted violation."""
 
-import asyncio
-import copy
 import json
 import subprocess
 import sys
@@ -20,23 +18,8 @@ from sim.verdict import (
     c6_settled,
     c8_fresh,
 )
-from tests.sim.eventful import SECOND_NS, after, checks, claims_of, eventful, late, of
+from tests.sim.eventful import SECOND_NS, after, checks, claims_of, late, of
 from tests.sim.worlds import CID
-
-
-@pytest.fixture(scope="module")
-def recorded():
-    return asyncio.run(eventful())
-
-
-@pytest.fixture
-def lines(recorded):
-    return copy.deepcopy(recorded[0])
-
-
-@pytest.fixture
-def wallets(recorded):
-    return set(recorded[1])
 
 
 def test_nothing_is_found_in_a_true_log(lines, wallets):
