@@ -74,7 +74,7 @@ class State:
     halt: Cause = Cause.NONE
     """Why trading is halted: outlives the process, until the operator ends it."""
     arm_nonce: int = 0
-    """Of the operator's last word: none is ever taken twice."""
+    """Largest one of the operator's words so far: told for the record, decided by nowhere."""
     last_signal: int = 0
     orders_intended: int = 0
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=OUTCOMES_REMEMBERED))

@@ -33,11 +33,6 @@ class Books:
         self._table = fabric.read_table("books", BOOK)
         self._roles = RoleTable(fabric.segment("control", writable=False))
 
-    @property
-    def count(self) -> int:
-        """Rows of the table."""
-        return self._table.count
-
     def feed_silence_ns(self) -> int:
         """Since ingest last proved that it works."""
         return time.monotonic_ns() - self._roles.row(Role.INGEST).heartbeat_ns
