@@ -13,12 +13,12 @@ from executor.batch import Account, Batch, make_batch
 from executor.flights import Flight
 from executor.gate import Admitted
 from executor.legging import Plan, Standing
+from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
 from shm.layout import Market, Signal
 from shm.records import Basket, Intent, OrderKind
 
-SALT_BYTES = 6
-"""The venue's own client uses numbers that a double holds."""
+SALT_BYTES = SALT_BITS // 8
 ORDER_TYPE = OrderKind.FOK
 """Baskets and repairs alike: an order that fills whole or not at all leaves no third outcome."""
 
