@@ -19,6 +19,8 @@ import msgspec
 from executor import admission
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.doctor import Doctor
+from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
 from executor.gate import Admitted
@@ -42,7 +44,7 @@ from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
 from executor.watching import Books
 from executor.wire import ORDER_TYPES
-from shm import records
+from shm import backend, records
 from shm.codes import Cause, Refusal, Role, StageState
 from shm.layout import EXECUTOR_STATS, SIGNAL, Market, Signal
 from shm.limits import RiskSettings
@@ -63,11 +65,13 @@ class Executor:
     def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         settings.require_supported()
+        backend.require_usable(live=settings.mode == "live")
         prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
         self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
-        ensure_paper_key(settings.key_path)
+        if settings.mode == "paper":
+            ensure_paper_key(settings.key_path)
         self._signer = OrderSigner(load(settings.key_path, settings.wallet))
         wallet = self._signer.wallet
         self._venue = Venue(settings, wallet)
@@ -81,8 +85,9 @@ class Executor:
         self._books = Books(fabric)
         self._around = Surroundings(stage, self._chronicle, self._venue, self._books, self._reports)
         self._governor = Governor(
-            self._chronicle, stage.kill, live=settings.mode == "live", wallet=wallet.maker
-        )
+            self._chronicle, stage.kill, wallet=wallet.maker,
+            examine=self._objection if settings.mode == "live" else None,
+        )  # fmt: skip
         self._reconciler = Reconciler(self._venue, self._chronicle)
         self._dispatcher = Dispatcher(
             self._chronicle, self._counters, self._around.signs, stage.log.warning
@@ -176,6 +181,11 @@ class Executor:
             self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, held,
             len(state.open_flights), state.run, self._chronicle.seq,
         )  # fmt: skip
+
+    async def _objection(self) -> str:
+        """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
+        doctor = Doctor(self._stage.settings, self._signer.wallet, None)
+        return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
         """While it starts: the loop does not turn yet, so that this has to."""

@@ -27,15 +27,21 @@ ACTOR_BYTES, TEXT_BYTES = 32, 96
 _log = logging.getLogger("executor.governing")
 Reconcile = Callable[[], Awaitable[str | None]]
 """Comes to a true ledger: "", or the difference that stands, or None if told to stop."""
+Examine = Callable[[], Awaitable[str]]
+"""Whether wallet and venue fit together: "", or what forbids real money."""
 
 
 class Governor:
     """See the module."""
 
-    def __init__(self, chronicle: Chronicle, kill: Kill, *, live: bool, wallet: str) -> None:
+    def __init__(
+        self, chronicle: Chronicle, kill: Kill, *, wallet: str, examine: Examine | None
+    ) -> None:
         self._chronicle = chronicle
         self._kill = kill
-        self._live = live
+        self._live = examine is not None
+        """Real money is not armed unexamined."""
+        self._examine = examine
         self._wallet = wallet
         self.taking = False
         """The operator's word is being carried out: the kill that it ends still stands."""
@@ -121,6 +127,8 @@ class Governor:
         if self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}:
             return
         reason = self._objection(request)
+        if not reason and self._examine is not None:
+            reason = await self._examine()
         if reason:
             arming.refuse(self._kill.var_path, request.nonce, reason)
             return

@@ -46,12 +46,20 @@ class Desk:
         self.var.mkdir(exist_ok=True)
         self.written = Written(folder)
         self.live = live
+        self.objection = ""
         self.kill = Kill(Fabric(segments), self.var)
         self.signs = Signs(now_ms=1_795_000_000_000, worth_usd_e6=10**9)
         self.start()
 
     def start(self) -> None:
-        self.governor = Governor(self.written.chronicle, self.kill, live=self.live, wallet=WALLET)
+        self.governor = Governor(
+            self.written.chronicle, self.kill, wallet=WALLET,
+            examine=self.examine if self.live else None,
+        )  # fmt: skip
+
+    async def examine(self) -> str:
+        """What the doctor would say."""
+        return self.objection
 
     def restart(self, reconcile=agrees) -> None:
         """As executor/executor.py does it."""

@@ -176,7 +176,7 @@ def test_segments_of_another_version_are_refused_and_kept(run, instance):
     assert stranger.exists()
 
 
-def test_live_trading_is_refused(run):
+def test_real_money_on_the_simulated_venue_is_refused(run):
     require_refusal(run(EXECUTION_MODE="live"), LiveRefused.exit_code, 'execution = "paper"')
 
 
