@@ -17,12 +17,14 @@ from typing import Any
 import msgspec
 
 from executor import admission
+from executor.accepting import Accepter
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
 from executor.doctor import Doctor
 from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
+from executor.forgetting import TOKENS_MS
 from executor.gate import Admitted
 from executor.governing import Governor
 from executor.http import HttpConnection
@@ -89,6 +91,7 @@ class Executor:
             examine=self._objection if settings.mode == "live" else None,
         )  # fmt: skip
         self._reconciler = Reconciler(self._venue, self._chronicle)
+        self._accepter = Accepter(self._chronicle, self._reconciler, stage.kill)
         self._dispatcher = Dispatcher(
             self._chronicle, self._counters, self._around.signs, stage.log.warning
         )
@@ -169,7 +172,7 @@ class Executor:
         self._around.ready = True
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
-            self._around.signs.strangers_known = len(self._chronicle.state.strangers)
+            self._around.signs.strangers_known = frozenset(self._chronicle.state.strangers)
             self._governor.resume(halt)
         return not self._stopping()
 
@@ -232,6 +235,8 @@ class Executor:
         self._heed_short_cash()
         if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
+        if self._accepter.asked:
+            self._keep(self._accepter.obey(settings.risk, self._stopping))
         if self._refill is not None:
             self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
@@ -277,7 +282,11 @@ class Executor:
         if rows is None:
             return
         tokens = self._chronicle.state.tokens
-        news = [market for market in self._around.markets.values() if _is_new(market, tokens)]
+        over_ms = time.time_ns() // 1_000_000 - TOKENS_MS  # of those nothing is remembered
+        news = [
+            market for market in self._around.markets.values()
+            if market.expiry_ms > over_ms and _is_new(market, tokens)
+        ]  # fmt: skip
         self._chronicle.tell([draft(Kind.MARKET, market_row(market)) for market in news])
         self._onlookers.know(rows)
         self._stage.holder.adopt(self._around.generation)

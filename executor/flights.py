@@ -164,7 +164,8 @@ def positions_e6(flight: Flight, ledger: Ledger) -> list[int]:
 def awaited(flight: Flight, ledger: Ledger) -> list[LegOrder]:
     """Legs that the venue called filled and whose fills the ledger has not (all) seen.
 
-    What was matched and failed on chain has been seen: it will not come again.
+    What was matched and failed on chain has been seen: it will not come again. Nor is waited for
+    what never appeared (executor/resolver.py): it stands in the ledger as failed.
     """
 
     def missing(leg: LegOrder) -> bool:

@@ -135,7 +135,10 @@ class Governor:
         if self.mode is Mode.HALTED:
             self._forgive(signs)
             if not await self.reconcile(Cause.OPERATOR, reconcile):
-                reason = "the ledger and the venue do not agree: see `polytrio status`"
+                reason = (
+                    "the ledger and the venue do not agree: `polytrio accept` shows what differs, "
+                    "and can accept it"
+                )
                 arming.refuse(self._kill.var_path, request.nonce, reason)
                 return
         if self.mode is not Mode.DISARMED:
@@ -164,4 +167,4 @@ class Governor:
         """What the operator has seen does not halt again by itself; it does if it happens again."""
         signs.unauthorized = signs.banned = signs.identity = ""
         signs.short_of_cash = signs.difference = signs.journal_trouble = ""
-        signs.strangers_known = len(self._chronicle.state.strangers)
+        signs.strangers_known = frozenset(self._chronicle.state.strangers)

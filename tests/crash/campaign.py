@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from executor.failpoints import NAMES
+from executor import failpoints as points
 from shm.codes import Cause, Mode
 from sim.chronicle import Finding, chronicle, missing_lines
 from sim.exposure import Caps
@@ -31,6 +31,7 @@ from sim.verdict import c1_once, c2_known, c3_conserved, c4_capped, c5_halted, c
 from tests.crash.faults import script
 from tests.crash.place import Executor, Never, Place
 
+NAMES = tuple(name for name in points.NAMES if name not in points.OPERATOR)
 SETTLED_EVERY = 100
 FAULTS_EVERY = 5
 START_S, TRADE_S, PLACE_S, PATIENCE_S = 0.4, 0.7, 1.2, 4.0

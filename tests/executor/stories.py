@@ -200,6 +200,14 @@ class Story:
         adopted = self.random.choice([0, 0, 5, -7_000])
         self.tell([draft(Kind.COMPARED, records.Compared(1, 2, adopted, 3, 0))])
 
+    def adopt(self) -> None:
+        """Cash, or some shares of a token, more or less than there are."""
+        usd_e6 = self.random.choice([0, 3, -(10**7)])
+        token = self.random.choice([NO_MARKET, MARKETS[0].yes_token, MARKETS[1].no_token])
+        size_e6 = 0 if token == NO_MARKET else self.random.choice([1, 10**6, -2 * 10**6])
+        row = records.Adopted(0 if size_e6 else usd_e6, size_e6, token, b"operator", b"by hand")
+        self.tell([draft(Kind.ADOPTED, row)])
+
     def redeem(self) -> None:
         for token, holding in self.state.ledger.holdings.items():
             if holding.size_e6 > 0:
@@ -227,7 +235,9 @@ class Story:
         elif roll < 0.88:
             self.live(self.random.choice(flights[-6:]))
         else:
-            rare = (self.mark, self.compare, self.redeem, self.change_mode, self.stranger)
+            rare = (
+                self.mark, self.compare, self.adopt, self.redeem, self.change_mode, self.stranger,
+            )  # fmt: skip
             self.random.choice(rare)()
             if self.random.random() < 0.05:
                 self.open_process()

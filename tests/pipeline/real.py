@@ -16,8 +16,6 @@ from desk.snapshot import Observer
 from executor import keystore
 from executor.wallet import load
 from shm.codes import Cause, Mode
-from shm.journal_files import Place
-from shm.journal_record import RECORD_BYTES, Entry, entry_at
 from shm.settings import WalletSettings
 from tests.pipeline import paper
 from tests.pipeline.system import POLYTRIO, System, environment
@@ -113,13 +111,3 @@ class Real:
         """What the executor shows."""
         account = Observer(self.instance).look().account
         return Mode(account.mode), Cause(account.cause)
-
-    def entries(self) -> list[Entry]:
-        """What the living segment of the journal says."""
-        place = Place(self.folder / "var" / self.instance / "journal")
-        data, found = memoryview(list(place.segments().values())[-1].read_bytes()), []
-        for at in range(0, len(data), RECORD_BYTES):
-            if not any(data[at : at + 8]):
-                break
-            found.append(entry_at(data, at))
-        return found
