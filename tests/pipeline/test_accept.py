@@ -33,11 +33,16 @@ def halted(system):
 
 
 def halts_for(system, **then):
-    """A running, trading system, and what makes it halt."""
+    """A running, trading system, and what makes it halt.
+
+    A difference counts only when nothing is on its way, and here something nearly always is.
+    """
     until(system.all_running, "all stages run")
     trades(system)
+    assert told(system, "mode", "set", "execution=off").returncode == 0
     act(system, **then)
     halted(system)
+    assert told(system, "mode", "set", "execution=settings").returncode == 0
 
 
 def adopted(system):
