@@ -99,6 +99,25 @@ def test_it_trades_only_armed_starts_again_disarmed_and_its_books_are_the_venues
     assert "is of real money" in err
 
 
+def test_e7_sigterm_in_the_middle_of_trading_loses_nothing(real):
+    system = real.run()
+    waiting(real, system)
+    armed(real)
+    trades(system)
+    system.process.send_signal(signal.SIGTERM)
+    code, _, err = system.finish()
+    assert code == 0, err
+    assert not real.venue.account(real.wallet)["open_orders"]
+    # What was on its way is found by the next process, as after any other death.
+    again = real.run()
+    waiting(real, again)
+    code, out, err = again.stop()
+    assert code == 0, err
+    summary, account = last_json(out), real.venue.account(real.wallet)
+    assert summary["cash_usd_e6"] == account["cash_usd_e6"]
+    assert summary["positions_e6"] == account["positions"]
+
+
 def test_each_missing_fact_keeps_it_from_trading(real):
     system = real.run()
     waiting(real, system)

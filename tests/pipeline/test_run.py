@@ -98,7 +98,7 @@ def test_killed_stages_come_back_and_no_position_is_lost(run):
     require_agreement(summary)
 
 
-def test_a_stage_that_stands_still_is_killed_and_comes_back(run):
+def test_e4_a_stage_that_stands_still_is_killed_and_comes_back(run):
     system = run()
     until(system.all_running, "all stages run")
     row = system.row(Role.ENGINE)
@@ -169,7 +169,7 @@ def test_a_taken_port_is_refused(run):
         require_refusal(system, PortTaken.exit_code, port)
 
 
-def test_segments_of_another_version_are_refused_and_kept(run, instance):
+def test_e10_segments_of_another_version_are_refused_and_kept(run, instance):
     stranger = segment.SHM_ROOT / f"polytrio.{instance}.books.deadbeef"
     stranger.write_bytes(b"")
     require_refusal(run(), SegmentExists.exit_code, "python -m shm destroy")
