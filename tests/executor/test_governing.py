@@ -165,6 +165,17 @@ def test_real_money_waits_for_a_word_that_names_the_wallet(tmp_path, segments):
     assert "already" in desk.arm()
 
 
+def test_real_money_is_examined_at_each_arming(tmp_path, segments):
+    desk = Desk(tmp_path, segments, live=True)
+    desk.restart()
+    desk.objection = "allowance: nothing may be taken"
+    assert desk.objection in desk.arm(wallet=WALLET)
+    assert desk.governor.mode is Mode.DISARMED
+    desk.objection = ""
+    assert desk.arm(wallet=WALLET) == ""
+    assert desk.governor.mode is Mode.ARMED
+
+
 def test_paper_arms_itself(desk):
     desk.restart()
     assert desk.governor.mode is Mode.ARMED
