@@ -108,13 +108,13 @@ def up(config: Path | None, instance: str | None) -> None:
     loaded = deployed(config, instance)
     settings = loaded.settings
     backend.require_usable(live=settings.mode == "live")
-    money.claim(settings.var_path, live=settings.mode == "live")
     if not backend.NATIVE:
         log.warning(backend.notice())
     require_password(settings.key_path, os.environ)
     supervisord = tool("supervisord")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     lock.take()
+    money.claim(settings.var_path, live=settings.mode == "live")
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     (settings.var_path / "log").mkdir(exist_ok=True)
     create_all(*loaded)

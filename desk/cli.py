@@ -50,7 +50,10 @@ def run(
     as_json: bool,
     password_fd: int | None,
 ) -> None:
-    """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
+    """Run the whole system with a live view, on the simulated exchange unless told otherwise.
+
+    Ctrl-C ends it.
+    """
     from desk.run import run as run_system  # noqa: PLC0415
     from shm.sources import read  # noqa: PLC0415
 

@@ -82,6 +82,7 @@ class Run:
             lock = RoleLock(self.settings.instance, Role.SUPERVISOR)
             lock.take()
             stack.callback(lock.release)
+            money.claim(self.settings.var_path, live=self.settings.mode == "live")
             logs = self.settings.var_path / "log"
             sim = await self._exchange(logs / "sim.log")
             try:
@@ -278,7 +279,6 @@ def run(
     settings = loaded.settings
     settings.require_supported()
     backend.require_usable(live=settings.mode == "live")
-    money.claim(settings.var_path, live=settings.mode == "live")
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     log = settings.var_path / "log" / "run.log"

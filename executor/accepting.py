@@ -87,6 +87,8 @@ class Accepter:
             return "the journal cannot be written now"
         if mode in {Mode.HALTED, Mode.DISARMED}:
             return ""
+        if mode in {Mode.BOOT, Mode.RECONCILING}:
+            return "everything is just being compared: ask again"
         return f"it is {mode.name}, and what may be on its way differs: `polytrio kill` first"
 
     async def _found(self, limits: RiskSettings, stopping: Callable[[], bool]) -> Comparison | None:

@@ -16,7 +16,10 @@ LIVE = b"live\n"
 
 
 def claim(var_path: Path, *, live: bool) -> None:
-    """Take the folder for one kind of money; `LiveRefused` if it is of the other kind."""
+    """Take the folder for one kind of money; `LiveRefused` if it is of the other kind.
+
+    The caller holds the supervisor's role, so that nobody else is just beginning here.
+    """
     real = (var_path / MONEY).exists()
     if not live:
         if real:

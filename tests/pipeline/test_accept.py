@@ -52,6 +52,7 @@ def adopted(system):
 def test_a_deposit_halts_and_is_accepted_figure_by_figure_and_trading_goes_on(run):
     system = run()
     halts_for(system, do="deposit", usd="12.345678")
+    assert "`polytrio accept` shows what differs" in told(system, "status").stdout
     refused = told(system, "arm")
     assert refused.returncode == 13
     assert "polytrio accept" in refused.stderr
@@ -72,6 +73,9 @@ def test_a_deposit_halts_and_is_accepted_figure_by_figure_and_trading_goes_on(ru
         )
         assert done.returncode == code, done.stderr
         assert "cash: +12.345678 dollars" in done.stdout
+    shown = told(system, "journal", "show", "--kind", "adopted").stdout
+    assert WHY in shown
+    assert "12345678" in shown
     (row,) = adopted(system)
     assert (row.usd_e6, row.size_e6, row.text) == (12_345_678, 0, WHY.encode())
     assert b"command line" in row.actor

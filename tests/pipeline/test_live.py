@@ -1,15 +1,22 @@
 """`execution = "live"`: real signatures and a real keystore; only the exchange is simulated."""
 
+import json
+import re
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from shm.codes import Cause, Mode, Role
 from shm.errors import LiveRefused
 from shm.money import MONEY
+from shm.passwords import CREDENTIAL, CREDENTIALS
+from tests.conftest import require_or_skip
 from tests.pipeline.needles import files_below, found_in, needles
 from tests.pipeline.real import PASSWORD, Real, Venue
-from tests.pipeline.system import last_json, until
+from tests.pipeline.system import ROOT, System, last_json, until
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +73,14 @@ def test_it_trades_only_armed_starts_again_disarmed_and_its_books_are_the_venues
     seen = system.executor().signals_seen
     until(lambda: system.executor().signals_seen > seen + 3, "signals come", PATIENCE_S)
     assert system.executor().orders_sent == sent
+    # The kill switch, with credentials that cannot order; the word that ends it has the address.
+    done = real.told("kill", "--reason", "drill", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["confirmed"]
+    assert said["credentials"]
+    until(lambda: real.mode() == (Mode.HALTED, Cause.KILL), "it halts", PATIENCE_S)
+    assert real.told("arm").returncode == LiveRefused.exit_code
     armed(real)
     trades(system)
     code, out, err = system.stop()
@@ -147,6 +162,24 @@ def test_each_missing_fact_keeps_it_from_trading(real):
     assert system.executor().orders_sent == 0
     assert real.venue.ask("/sim/state")["orders_received"] == 0
     assert system.stop()[0] == 0
+
+
+def test_a_deployment_starts_no_exchange_and_trades_only_armed(real, instance):
+    require_or_skip((Path(sys.executable).parent / "supervisord").exists(), "supervisord")
+    (real.folder / CREDENTIAL).write_bytes(PASSWORD)
+    env = real.environment(**{CREDENTIALS: str(real.folder)})
+    system = System(instance, [sys.executable, "supervisor.py", "up"], env, ROOT)
+    real.running.append(system)
+    waiting(real, system)
+    until(lambda: system.executor().signals_seen > 3, "signals come", PATIENCE_S)
+    assert system.executor().orders_sent == 0
+    listed = subprocess.run(
+        [sys.executable, "supervisor.py", "status"], env=env, cwd=ROOT, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert re.search(r"^sim +STOPPED", listed.stdout, re.MULTILINE), listed.stdout
+    armed(real)
+    trades(system)
 
 
 @pytest.mark.parametrize(
