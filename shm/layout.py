@@ -850,6 +850,10 @@ class Record(Generic[RowT]):
 
     def blank(self) -> RowT:
         """A row of zeros."""
+        return self._blank
+
+    @cached_property
+    def _blank(self) -> RowT:
         return self.unpack(bytes(self.size))
 
     def schema(self) -> dict[str, Any]:

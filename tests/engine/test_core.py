@@ -1,6 +1,7 @@
 """The two cores decide alike: in lock step over random worlds, to the last count."""
 
 import random
+from functools import lru_cache
 
 import pytest
 
@@ -28,6 +29,12 @@ SETTINGS = EngineSettings(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=2)
+def baskets_of(markets):
+    """The baskets of some markets: both worlds ask for the same ones."""
+    return compile_baskets(markets).baskets
+
+
 class World:
     """One core over segments of its own, with everybody else played by the test."""
 
@@ -53,7 +60,7 @@ class World:
         self.ingest_fabric = ingest
 
     def adopt(self, markets, generation: int) -> int:
-        baskets = compile_baskets(markets).baskets
+        baskets = baskets_of(tuple(markets))
         hurdles = [SETTINGS.min_net_edge_e8 + number % 3 for number in range(len(baskets))]
         self.core.adopt(self.core.prepare(baskets, hurdles), generation)
         return len(baskets)
