@@ -1,9 +1,10 @@
-"""The engine's two cores in lock step at length: `python -m tests.fuzz.lockstep [UPDATES [PROCESSES]]`.
+"""The two engines in lock step at length: `python -m tests.fuzz.lockstep [UPDATES [PROCESSES]]`.
 
 The stories are those of tests/engine/test_core.py, seed after seed, in one process for each core of
-the machine or in as many as are asked for, and come more often to where a decision turns: hurdles that are met to the last unit,
-books as old as they may be. After every act signals, counters and the edges of what was
-touched are compared, now and then everything else. Ten million updates unless told otherwise.
+the machine unless told otherwise, and come more often to where a decision turns: hurdles that are
+met to the last unit, books as old as they may be. After every act signals, counters and the edges
+of what was touched are compared, now and then everything else. Ten million updates unless told
+otherwise.
 """
 
 import multiprocessing
