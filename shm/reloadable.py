@@ -31,6 +31,7 @@ RELOADABLE = {
     "executor.reply_timeout_ms": "executor",
     "executor.doubt_settle_ms": "executor",
     "executor.fill_wait_ms": "executor",
+    "executor.inventory": "executor",
     "stages.restarts_per_minute": "supervisor",
     "stages.fallback_after": "supervisor",
 }

@@ -78,6 +78,7 @@ def situation(**some) -> Situation:
             "free_cash_usd_e6": 10**10,
             "markets": MARKETS,
             "ticks_e4": {},
+            "held": {},
         }
         | some
     )

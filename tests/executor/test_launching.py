@@ -110,7 +110,7 @@ def test_what_is_written_is_what_is_sent_and_its_hash_is_eth_accounts(flight, si
 
 def test_a_signal_becomes_its_orders():
     one = signal()
-    made = wishes_of(one, SIZE_E6, BY_ROW, {0: 10, 1: 100, 2: 10})
+    made = wishes_of(one, ADMITTED, BY_ROW, {0: 10, 1: 100, 2: 10})
     assert [(w.market.row, w.outcome, w.price_e4, w.size_e6, w.tick_e4) for w in made] == [
         (0, Outcome.YES, 6_000, SIZE_E6, 10), (1, Outcome.NO, 7_000, SIZE_E6, 100),
         (2, Outcome.NO, 5_900, SIZE_E6, 10),
@@ -122,7 +122,7 @@ def test_a_signal_becomes_its_orders():
 
 
 def test_a_repair_names_its_basket_and_sells_what_the_plan_sells():
-    legs = [Standing(one, outcome, SIZE_E6, (), (), 10)
+    legs = [Standing(one, outcome, SIZE_E6, (), (), 10, SIZE_E6, 0)
             for one, outcome in zip(MARKETS, OUTCOMES, strict=True)]  # fmt: skip
     orders = (Order(2, Side.BUY, 4 * 10**6, 5_950), Order(0, Side.SELL, 10**6, 90))
     plan = Plan(Choice.LEVEL, orders, 0, 0, 2_500_000)

@@ -28,7 +28,8 @@ def standing(place: int, held: float, asks=(), bids=(), *, free: bool = True) ->
     one, outcome = TRIO[place]
     one = NO_FEE[place] if free else one
     ladder = [[(p, int(s * SHARE_E6)) for p, s in side] for side in (asks, bids)]
-    return Standing(one, outcome, int(held * SHARE_E6), ladder[0], ladder[1], 10)
+    held_e6 = int(held * SHARE_E6)
+    return Standing(one, outcome, held_e6, ladder[0], ladder[1], 10, held_e6, 0)
 
 
 def trio(held, asks, bids, **more) -> list[Standing]:
@@ -145,7 +146,8 @@ def standings(draw) -> list[Standing]:
     found = []
     for one, outcome in TRIO:
         asks, bids = sorted(draw(levels)), sorted(draw(levels), reverse=True)
-        found.append(Standing(one, outcome, draw(sizes), asks, bids, 10))
+        held_e6 = draw(sizes)
+        found.append(Standing(one, outcome, held_e6, asks, bids, 10, held_e6, 0))
     return found
 
 
