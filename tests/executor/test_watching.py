@@ -129,6 +129,6 @@ def test_whatever_a_book_shows_a_repair_can_be_signed(stand, tick_e4):
         for one, outcome in zip(MARKETS, OUTCOMES, strict=True):
             levels = [(rng.randrange(1, 9_999), rng.randrange(1, 50) * 10**6) for _ in range(6)]
             stand.book(one, sorted(levels[:3], reverse=True), sorted(levels[3:]), tick_e4=tick_e4)
-            standings.append(stand.books.standing(one, outcome, rng.choice([0, 10**7])))
+            standings.append(stand.books.standing((one, outcome), rng.choice([0, 10**7]), 10**7, 0))
         for order in best_plan(standings, 10**9).orders:
             limit_amounts(order.side, order.limit_e4, order.size_e6, tick_e4)

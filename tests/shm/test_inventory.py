@@ -1,28 +1,26 @@
 """Sales in place of purchases: the same payoff at the same cost, and less capital bound."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.baskets import compile_baskets
-from engine.inventory import Held, as_sale, chosen_form
 from shm.codes import MarketKind, Outcome, Side
-from shm.fees import share_fee_e8
+from shm.fees import fill_fee_bound_usd_e6, fill_fee_usd_e6, share_fee_e8
+from shm.inventory import Held, as_sale, chosen_form, may_sell
 from shm.payoff import Leg, payoff
 from tests.engine.factory import ladder, market
 
 YES, NO = Outcome.YES, Outcome.NO
 SHARE = 10**6
-YEAR_MS = 365 * 86_400_000
 LOW = market(0, MarketKind.ABOVE, 10)
 HIGH = market(1, MarketKind.ABOVE, 20)
 PAIR = (Leg(LOW, YES, Side.BUY), Leg(HIGH, NO, Side.BUY))
+BASKETS = compile_baskets(ladder([10, 20, 30, 40])).baskets
 
 
-def form(held, size_e6=10 * SHARE, capital=(50_000, YEAR_MS)):
-    return chosen_form(PAIR, (4_000, 5_500), size_e6, held, capital)
+def form(held, size_e6=10 * SHARE, prices=(4_000, 5_500)):
+    return chosen_form(PAIR, prices, size_e6, held)
 
 
 def test_every_leg_of_every_basket_pays_a_dollar_less_when_sold_at_every_price_tie_and_void():
@@ -36,9 +34,40 @@ def test_every_leg_of_every_basket_pays_a_dollar_less_when_sold_at_every_price_t
             assert basket.proof.void_e4 - other.void_e4 == 10_000
 
 
-@given(st.integers(1, 9_999), st.integers(0, 10**6))
-def test_the_fee_is_the_same_in_both_forms(price_e4, rate_e6):
-    assert share_fee_e8(rate_e6, price_e4) == share_fee_e8(rate_e6, 10_000 - price_e4)
+@given(st.data())
+def test_whatever_is_held_both_forms_of_a_basket_cost_and_pay_the_same_but_for_a_constant(data):
+    """Random basket, prices, size and holdings; fees, cash and payoff in every atom and void."""
+    basket = data.draw(st.sampled_from(BASKETS))
+    count = len(basket.legs)
+    prices = data.draw(st.lists(st.integers(1, 9_999), min_size=count, max_size=count))
+    shares = data.draw(st.integers(1, 300))
+    amounts = st.integers(0, 400 * SHARE)
+    held = {leg.market.row: Held(data.draw(amounts), data.draw(amounts)) for leg in basket.legs}
+    size_e6 = shares * SHARE
+    chosen = chosen_form(basket.legs, prices, size_e6, held)
+    cash_e4 = fees = 0
+    for leg, other, price_e4, limit_e4 in zip(
+        basket.legs, chosen.legs, prices, chosen.prices_e4, strict=True
+    ):
+        rate, sells = leg.market.fee_rate_e6, other.side is Side.SELL
+        assert fill_fee_usd_e6(rate, price_e4, size_e6) == fill_fee_usd_e6(rate, limit_e4, size_e6)
+        assert share_fee_e8(rate, price_e4) == share_fee_e8(rate, limit_e4)
+        assert fill_fee_bound_usd_e6(rate, price_e4, size_e6, 16) == fill_fee_bound_usd_e6(
+            rate, limit_e4, size_e6, 16
+        )
+        assert (limit_e4 == 10_000 - price_e4) if sells else (limit_e4 == price_e4)
+        cash_e4 += (limit_e4 if sells else -limit_e4) + price_e4
+        fees += sells
+        if sells:
+            assert held[leg.market.row].of(other.outcome) >= size_e6
+            assert size_e6 >= leg.market.min_size_e6
+            assert size_e6 * limit_e4 >= 10_000 * SHARE
+    assert cash_e4 == fees * 10_000  # a dollar more in hand for each sale,
+    bought, sold = payoff(basket.legs), payoff(chosen.legs)
+    pairs = zip(bought.by_position_e4, sold.by_position_e4, strict=True)
+    assert {one - other for one, other in pairs} == {fees * 10_000}  # and less at the end
+    assert bought.void_e4 - sold.void_e4 == fees * 10_000
+    assert chosen.freed_usd_e6 == fees * size_e6
 
 
 def test_a_leg_is_sold_when_its_opposite_is_held_in_the_whole_size():
@@ -46,7 +75,6 @@ def test_a_leg_is_sold_when_its_opposite_is_held_in_the_whole_size():
     assert found.legs == (PAIR[0], Leg(HIGH, YES, Side.SELL))
     assert found.prices_e4 == (4_000, 4_500)
     assert found.freed_usd_e6 == 10 * 10**6
-    assert found.saved_usd_e6 == 500_000  # five percent of ten dollars for a year
 
 
 @pytest.mark.parametrize(
@@ -62,30 +90,16 @@ def test_a_leg_is_sold_when_its_opposite_is_held_in_the_whole_size():
 def test_otherwise_it_is_bought(held):
     found = form(held)
     assert found.legs == PAIR
-    assert found.prices_e4 == (4_000, 5_500)
-    assert (found.freed_usd_e6, found.saved_usd_e6) == (0, 0)
+    assert (found.prices_e4, found.freed_usd_e6) == ((4_000, 5_500), 0)
 
 
-def test_after_the_expiry_nothing_is_saved_and_nothing_is_sold_for_no_size():
-    assert form({1: Held(10**9, 0)}, capital=(50_000, -1)).saved_usd_e6 == 0
+def test_nothing_is_sold_for_no_size():
     assert form({1: Held(10**9, 0)}, size_e6=0).legs == PAIR
 
 
-def test_what_one_has_in_the_end_is_the_same_in_both_forms_but_for_when():
-    """Cash and tokens after the trade and the settlement, at random prices and holdings."""
-    rng = random.Random(3)
-    for _ in range(300):
-        held_yes = rng.randint(0, 20) * SHARE
-        price_e4, size_e6 = rng.randint(1, 9_999), rng.randint(1, 20) * SHARE
-        leg = Leg(HIGH, NO, Side.BUY)
-        found = chosen_form([leg], [price_e4], size_e6, {1: Held(held_yes, 0)}, (0, 0))
-        (one,), (limit_e4,) = found.legs, found.prices_e4
-        for yes_pays in (0, 1):
-            bought = held_yes * yes_pays + size_e6 * (1 - yes_pays) - size_e6 * price_e4 // 10_000
-            if one.side is Side.SELL:
-                proceeds = size_e6 * limit_e4 // 10_000
-                other = (held_yes - size_e6) * yes_pays + proceeds
-                assert abs(bought - other) <= 1
-                assert held_yes >= size_e6
-            else:
-                assert held_yes < size_e6
+def test_a_sale_below_a_dollar_or_the_least_size_is_a_purchase():
+    """NO at 0.95 for 10 shares is $9.50; the sale of YES at 0.05 would be fifty cents."""
+    assert form({1: Held(10**9, 0)}, prices=(4_000, 9_500)).legs == PAIR
+    assert not may_sell(9_500, 19 * SHARE, 10**9, 5 * SHARE)
+    assert may_sell(9_500, 20 * SHARE, 10**9, 5 * SHARE)
+    assert not may_sell(5_000, 4 * SHARE, 10**9, 5 * SHARE)
