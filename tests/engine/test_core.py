@@ -263,6 +263,22 @@ def test_a_step_takes_what_is_in_the_rings_and_marks(worlds):
         assert BATCH < UPDATES_CAPACITY
 
 
+def test_a_basket_whose_orders_went_out_is_shown_at_once_with_its_pause(worlds):
+    for world in worlds():
+        count = world.adopt(ladder(STRIKES), 1)
+        world.core.show(1)
+        assert count > 2
+        assert world.baskets.read(2).cooling_until_ns == 0
+        sent = REPORT.blank()._replace(basket=world.baskets.read(2).basket, kind=ReportKind.SENT)
+        world.core.hear(sent, 10**9)
+        until_ns = 10**9 + SETTINGS.cooldown_ms * MS
+        assert world.baskets.read(2).cooling_until_ns == until_ns
+        assert world.baskets.read(2).evaluated_ns == 10**9
+        world.core.show(2 * 10**9)
+        assert world.baskets.read(2).cooling_until_ns == until_ns  # until orders go out again
+        assert world.baskets.read(1).cooling_until_ns == 0
+
+
 def test_a_full_signals_ring_refuses_and_is_said_to_be_full(worlds):
     settings = EngineSettings(cooldown_ms=1, max_book_age_ms=3_600_000, min_profit_usd_e6=1)
     plain, compiled = worlds(settings)
