@@ -22,6 +22,7 @@ from executor import (
     chronicle,
     comparing,
     dispatch,
+    exposure,
     flights,
     fold,
     gate,
@@ -37,6 +38,7 @@ from executor import (
     risk,
     snapshot,
     state,
+    stock,
     venue,
 )
 from executor.failpoints import reach
@@ -44,7 +46,7 @@ from executor.http import NoReply
 from executor.ledger import Change
 from executor.replies import LegOutcome
 from shm import journal_files
-from shm.codes import FillStatus, LegReason, LegState, Refusal
+from shm.codes import FillStatus, LegReason, LegState, Refusal, Side
 from shm.journal_record import Draft
 from shm.records import Kind
 
@@ -395,6 +397,46 @@ def _reservations_dropped() -> None:
     swap(state.State, "reserved_usd_e6", property(lambda _self: 0))
 
 
+def _shares_promised_to_nobody() -> None:
+    """Whoever asks next may sell them again."""
+    stock_of = stock.stock_of
+    swap(stock, "stock_of", lambda _flights, now: stock_of([], now))
+
+
+def _unconfirmed_is_sold() -> None:
+    swap(stock.Stock, "free_e6", lambda self, token: self.sellable_e6(token))
+
+
+def _side_makes_the_sign() -> None:
+    """A sale takes a unit away, whatever the leg was sent for."""
+    swap(flights, "units", lambda leg, order: 0 if leg.token != order.token
+         else 1 if order.side is Side.BUY else -1)  # fmt: skip
+
+
+def _price_not_mirrored() -> None:
+    mirrored = launching.mirrored
+    swap(launching, "mirrored", lambda wish: replace(mirrored(wish), price_e4=wish.price_e4))
+
+
+def _sold_legs_cost_cash_in_hand() -> None:
+    """What a sale brought is taken for what the basket earned."""
+    swap(flights, "cost_usd_e6", lambda _leg, _order, seen: seen.cost_usd_e6)
+
+
+def _sales_risk_nothing() -> None:
+    order_risk = exposure._order_risk
+    swap(exposure, "_order_risk", lambda flight, leg, order, *more: 0
+         if order.side is Side.SELL else order_risk(flight, leg, order, *more))  # fmt: skip
+
+
+def _gone_with_its_token() -> None:
+    def gone(token: str, now: Any, _tokens: Any) -> bool:
+        holding = now.holdings.get(token)
+        return holding is None or holding.size_e6 <= 0
+
+    swap(exposure, "is_gone", gone)
+
+
 def _salt_of_the_moment() -> None:
     swap(launching.Launcher, "salt", lambda *_: secrets.randbelow(2**48))
 
@@ -419,6 +461,12 @@ class Bug(NamedTuple):
 
 _ORDERS, _LIMITS = "tests.crash.test_hazards_orders:", "tests.crash.test_hazards_limits:"
 _RISK, _FLIGHTS = "tests.executor.test_risk:", "tests.executor.test_flights:"
+_INVENTORY = "tests.crash.test_hazards_inventory:"
+_EXPOSURE = "tests.executor.test_exposure:"
+_SOLD = _FLIGHTS + (
+    "test_every_triple_of_outcomes_with_a_leg_that_is_sold_is_judged_as_if_it_were_bought"
+)
+_ALL_FILLED = {"ends": [LegState.FILLED] * 3, "sold": 1, "fills_first": False}
 _LOST = _ORDERS + "test_a5_a_lost_reply_leaves_a_doubt_that_ends_by_proof_without_a_second_order"
 _LOSE = {"spoilt": {"at": "POST /orders", "when": {}, "then": {"do": "lose"}}}
 _BATCH = _ORDERS + "test_a14_a_batch_is_read_by_hashes_and_never_by_places"
@@ -571,6 +619,35 @@ PLANTED: dict[str, Bug] = {
         + "test_a20_missing_cash_is_a_definite_no_and_only_what_reduces_is_sent_until_compared",
     ),
     "reservations are dropped": Bug(_reservations_dropped, _A2),
+    "shares are promised to nobody": Bug(
+        _shares_promised_to_nobody,
+        _INVENTORY + "test_shares_in_doubt_are_promised_to_nobody_else_until_it_is_known",
+    ),
+    "shares are sold that the chain may take back": Bug(
+        _unconfirmed_is_sold,
+        "tests.executor.test_stock:"
+        "test_what_the_chain_may_take_back_is_not_free_but_a_repair_may_sell_it_again",
+        {"status": FillStatus.MATCHED},
+    ),
+    "a sold leg is one unit less": Bug(
+        _side_makes_the_sign,
+        _INVENTORY + "test_a_held_token_is_sold_and_cash_and_positions_are_the_exchanges",
+    ),
+    "what a sale brings is profit": Bug(_sold_legs_cost_cash_in_hand, _SOLD, _ALL_FILLED),
+    "a sale at the price of the purchase": Bug(
+        _price_not_mirrored,
+        "tests.executor.test_launching:"
+        "test_a_leg_from_inventory_sells_the_opposite_at_one_less_the_price",
+    ),
+    "a sale on its way risks nothing": Bug(
+        _sales_risk_nothing,
+        _EXPOSURE + "test_a_sale_on_its_way_risks_its_purchase_with_fees_and_reserves_no_cash",
+        {"state": LegState.DOUBT},
+    ),
+    "a leg is gone with its token": Bug(
+        _gone_with_its_token,
+        _EXPOSURE + "test_a_kept_leg_whose_token_was_sold_for_another_basket_is_still_at_risk",
+    ),
     "no lock": Bug(
         lambda: swap(journal_files.FileLock, "take", lambda _self: None),
         _LIMITS + "test_a30_d5_a_second_executor_of_the_wallet_does_not_start",
