@@ -1,6 +1,6 @@
 """Deaths by the hundred on a bad exchange: nothing lost, nothing twice; bugs do not get through.
 
-As many deaths as fit into four minutes here, 2,000 by `make crash`, 20,000 by `make soak`.
+As many deaths as fit into two and a half minutes here, 2,000 by `make crash`, 20,000 by `make soak`.
 """
 
 import os
@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tests.crash.campaign import campaign
+from tests.crash.campaign import chapter
+from tests.crash.lanes import side_by_side
 
 pytestmark = pytest.mark.proof
 LONG = os.environ.get("POLYTRIO_SOAK") == "long"
@@ -23,7 +24,7 @@ ORDER = ("orders-unwritten", "orders-written", "orders-begun", "sent-written", "
 
 def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twice(capsys):
     seed = secrets.randbelow(10**6)
-    report = campaign(CYCLES, seed, seconds=SECONDS, shown=LONG)
+    report = side_by_side(CYCLES, seed, seconds=SECONDS, shown=LONG)
     with capsys.disabled():
         sys.stdout.write(f"\nseed {seed}: {report.text()}\n")
     assert report.findings == [], f"seed {seed}"
@@ -43,7 +44,7 @@ def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twic
 )
 def test_a_planted_bug_does_not_survive_a_campaign(name, always, capsys):
     options = {"mutant": name, "settled_every": 10, "failpoints": ORDER, "always": always}
-    report = campaign(BUG_CYCLES, 5, seconds=BUG_SECONDS, **options)
+    report = chapter(BUG_CYCLES, 5, seconds=BUG_SECONDS, **options)
     with capsys.disabled():
         found = report.findings[0][:100] if report.findings else "nothing"
         sys.stdout.write(f"\n{name}: {report.cycles} deaths: {found}\n")
