@@ -107,14 +107,14 @@ def group_at(data: memoryview, at: int, link: Link | None) -> tuple[int, Link] |
 
 
 def _members(data: memoryview, at: int, count: int, link: Link) -> tuple[int, Link] | Fault:
-    """The second half of `group_at`: every record of the group, the first one included."""
+    """The second half of `group_at`: every record; the first one is known to be sealed."""
     end = at + count * RECORD_BYTES
     if count == 0:
         return Fault("is a group of nothing", torn=False)
     run = link.run
     for place in range(count):
         here = at + place * RECORD_BYTES
-        if here + RECORD_BYTES > len(data) or not sealed(data, here):
+        if here + RECORD_BYTES > len(data) or (place and not sealed(data, here)):
             return Fault(f"is one of {count} written together, and not all are there", torn=True)
         _, version, kind, its_place, its_count, seq, _, _, _, journal, previous, its_run, _ = (
             HEAD.unpack_from(data, here)

@@ -58,6 +58,8 @@ class Campaign:
         settled_every: int = SETTLED_EVERY,
         failpoints: Sequence[str] = NAMES,
         always: Sequence[str] = (),
+        *,
+        judged_early: bool = False,
     ) -> None:
         self.place = place
         self.random = random.Random(seed)
@@ -65,6 +67,7 @@ class Campaign:
         self._settled_every = settled_every
         self._names = failpoints
         self._always = always
+        self._judged_early = judged_early
         self._switch = Switch(place, self.random, self.report)
         self._killer: Life | None = None
         self._peaces: list[tuple[int, int]] = []
@@ -85,13 +88,19 @@ class Campaign:
             self.report.cycles += 1
             if self.report.cycles % self._settled_every == 0:
                 self.settle()
+                # The log grows: not every time.
+                if self._judged_early and not self.report.settled & (self.report.settled - 1):
+                    self._judge()
             if shown and self.report.cycles % 20 == 0:
                 self._show(cycles, began_s)
         self.settle()
         if not self.report.findings:
-            judge(self.place, self.report, self._switch.halts, self._peaces)
+            self._judge()
         self.report.seconds = time.monotonic() - began_s
         return self.report
+
+    def _judge(self) -> None:
+        judge(self.place, self.report, self._switch.halts, self._peaces)
 
     def _show(self, cycles: int, began_s: float) -> None:
         since_s = time.monotonic() - began_s

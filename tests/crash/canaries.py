@@ -1,8 +1,8 @@
-"""C7: the secrets of a campaign, in every form in which they could be written, and where to look.
+"""C7: the secrets of a campaign, and every place where one of them must not be.
 
 A secret may be where it belongs (the key file, the killer's credentials) and in the memory of who
 uses it. It may be in no log, no journal, no segment of shared memory, no command line and no
-environment.
+environment. Forms of a secret: tests/pipeline/needles.py.
 """
 
 import base64
@@ -11,72 +11,51 @@ from pathlib import Path
 
 import msgspec
 
-from shm.errors import PolytrioError
 from sim.chronicle import Finding
+from tests.pipeline.needles import files_below, found_in, needles
 
-LEAST_BYTES = 8
-"""What is shorter turns up by chance."""
 OVERLAP_BYTES = 4_096
+"""More than the longest form of any secret."""
 PIECE_BYTES = 1 << 20
 
 
-class NoSecrets(PolytrioError):
-    """There is nothing to look for: then nothing was looked for."""
-
-
-def forms_of(secret: bytes) -> dict[str, bytes]:
-    """A secret as bytes and as it is written: name of the form -> what to look for."""
-    number = int.from_bytes(secret, "big")
-    forms = {
-        "bytes": secret,
-        "bytes backwards": secret[::-1],
-        "hex": secret.hex().encode(),
-        "hex in capitals": secret.hex().upper().encode(),
-        "base64": base64.b64encode(secret).rstrip(b"="),
-        "base64 for addresses": base64.urlsafe_b64encode(secret).rstrip(b"="),
-        "decimal": str(number).encode(),
-    }
-    return {name: form for name, form in forms.items() if len(form) >= LEAST_BYTES}
-
-
-def canaries_of(key_path: Path, credentials: Path) -> dict[str, dict[str, bytes]]:
-    """Name of each secret of a system -> its forms; `NoSecrets` before there are any."""
-    if not key_path.exists() or not credentials.exists():
-        raise NoSecrets(f"no key at {key_path}, or no credentials at {credentials}")
+def canaries_of(key_path: Path, credentials: Path) -> dict[str, set[bytes]]:
+    """Name of each secret of a system that runs -> its forms; OSError before there are any."""
     handed = msgspec.json.decode(credentials.read_bytes(), type=dict[str, str])
-    secret = base64.urlsafe_b64decode(handed["secret"])
+    words = {name: {handed[name].encode()} for name in ("secret", "passphrase")}
     return {
-        "the wallet's key": forms_of(bytes.fromhex(key_path.read_text().strip())),
-        "the API secret": forms_of(secret) | {"as it was given": handed["secret"].encode()},
-        "the API passphrase": {"as it was given": handed["passphrase"].encode()},
+        "the wallet's key": needles(bytes.fromhex(key_path.read_text().strip())),
+        "the API secret": needles(base64.urlsafe_b64decode(handed["secret"])) | words["secret"],
+        "the API passphrase": words["passphrase"],
     }
 
 
 def c7_hidden(
-    places: Iterable[Path], canaries: Mapping[str, Mapping[str, bytes]]
+    places: Iterable[Path], canaries: Mapping[str, set[bytes]]
 ) -> tuple[list[Finding], int]:
-    """Every place (a file) in which a form of a secret stands; and how many were looked at.
+    """Every place (a file) in which a secret stands, and how many places were searched.
 
     A process that has ended meanwhile has no command line any more.
     """
-    findings, looked = [], 0
+    findings, searched = [], 0
     for place in places:
         try:
-            seen = found_in(place, canaries)
+            seen = secrets_in(place, canaries)
         except (FileNotFoundError, ProcessLookupError):
             continue
-        looked += 1
-        findings += [Finding("C7", 0, f"{what} stands in {place}") for what in sorted(seen)]
-    return findings, looked
+        searched += 1
+        findings += [Finding("C7", 0, f"{name} stands in {place}") for name in sorted(seen)]
+    return findings, searched
 
 
-def found_in(place: Path, canaries: Mapping[str, Mapping[str, bytes]]) -> set[str]:
-    """Which secrets a file has, and in which form."""
-    seen: set[str] = set()
-    for piece in pieces_of(place):
-        for name, forms in canaries.items():
-            seen |= {f"{name} ({form})" for form, what in forms.items() if what in piece}
-    return seen
+def secrets_in(place: Path, canaries: Mapping[str, set[bytes]]) -> set[str]:
+    """Names of the secrets that a file has."""
+    return {
+        name
+        for piece in pieces_of(place)
+        for name, forms in canaries.items()
+        if found_in(piece, forms)
+    }
 
 
 def pieces_of(place: Path) -> Iterator[bytes]:
@@ -93,7 +72,8 @@ def places_of(
 ) -> Iterator[Path]:
     """Files of a folder and of shared memory, and what can be seen of processes; `but` for some."""
     allowed = {path.resolve() for path in but}
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    yield from (path for path in [*files, *segments] if path.resolve() not in allowed)
+    for path in [*files_below(folder), *segments]:
+        if path.resolve() not in allowed:
+            yield path
     for pid in pids:
         yield from (Path(f"/proc/{pid}") / name for name in ("cmdline", "environ"))

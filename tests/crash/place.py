@@ -4,6 +4,7 @@ Only executor and killer are killed. The exchange keeps its truth in a file; eve
 and the exchange passes the proxy, which writes down when each request came to its door.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -199,9 +200,14 @@ class Place:
     def kill(self, life: Life) -> None:
         """SIGKILL, and wait until it is gone."""
         if not self.dead(life):
-            os.kill(life.pid, signal.SIGKILL)
+            self._strike(life)
         self.until(lambda: self.dead(life), "it is dead")
         self._lives.pop(life.pid, None)
+
+    @staticmethod
+    def _strike(life: Life) -> None:
+        with contextlib.suppress(ProcessLookupError):  # dead and buried, and not told of yet
+            os.kill(life.pid, signal.SIGKILL)
 
     def dead(self, life: Life) -> bool:
         """Whether it has ended."""
@@ -216,7 +222,7 @@ class Place:
         """Leave nothing behind."""
         for life in list(self._lives.values()):
             if not self.dead(life):
-                os.kill(life.pid, signal.SIGKILL)
+                self._strike(life)
         self.still(False)
         for child in reversed(self._children):
             child.kill()
