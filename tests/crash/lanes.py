@@ -16,10 +16,11 @@ CHAPTER = 250
 LANES = 2 * (os.cpu_count() or 1)
 
 
-def chapters(cycles: int, seed: int) -> Iterator[tuple[int, int]]:
-    """(lives, seed) of each."""
-    for number, begin in enumerate(range(0, cycles, CHAPTER)):
-        yield min(CHAPTER, cycles - begin), seed + number
+def chapters(cycles: int, seed: int, lanes: int) -> Iterator[tuple[int, int]]:
+    """(lives, seed) of each; every lane has something to do."""
+    size = max(1, min(CHAPTER, -(-cycles // lanes)))
+    for number, begin in enumerate(range(0, cycles, size)):
+        yield min(size, cycles - begin), seed + number
 
 
 def side_by_side(
@@ -36,7 +37,7 @@ def side_by_side(
     After a finding, and after `seconds`, no chapter is begun, and those that run come to their end.
     """
     began_s = time.monotonic()
-    waiting = list(chapters(cycles, seed))
+    waiting = list(chapters(cycles, seed, lanes))
     running: set[Future[Report]] = set()
     reports: list[Report] = []
     with ProcessPoolExecutor(lanes, mp_context=get_context("spawn")) as pool:

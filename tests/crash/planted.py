@@ -558,7 +558,9 @@ PLANTED: dict[str, Bug] = {
         _no_limit_of_exposure,
         _RISK + "test_the_number_of_shares_is_limited_where_they_are_cheap",
     ),
-    "nobody resolves a doubt": Bug(_doubts_stay, _LOST, _LOSE),
+    "nobody resolves a doubt": Bug(
+        _doubts_stay, _ORDERS + "test_a5_a_request_that_never_arrived_ends_as_never_landed"
+    ),
     "secrets are logged": Bug(
         _secrets_are_logged, "tests.crash.test_canaries:test_h8_a_log_in_tells_no_log_the_secret"
     ),
