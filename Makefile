@@ -32,7 +32,7 @@ proof: setup
 	$(BIN)/python -m pytest -m proof $(PROOFS) $(ARGS)
 
 crash: setup
-	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
+	$(BIN)/python -m tests.crash --cycles 2000 $(ARGS)
 
 soak: setup
 	POLYTRIO_SOAK=long $(BIN)/python -m pytest --timeout 0 -m proof tests/proof tests/crash $(ARGS)

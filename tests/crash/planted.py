@@ -7,6 +7,7 @@
 knows nothing of it. tests/crash/test_planted.py proves each catcher.
 """
 
+import logging
 import secrets
 import sys
 import time
@@ -349,13 +350,42 @@ def _rounded_down() -> None:
 
 def _without(owner: Any, refusal: Refusal) -> Callable[[], None]:
     """A check of the gate or of risk that is left out."""
-    left = tuple(pair for pair in owner._CHECKS if pair[0] is not refusal)
-    return lambda: swap(owner, "_CHECKS", left)
+
+    def make() -> None:
+        left = tuple(pair for pair in owner._CHECKS if pair[0] is not refusal)
+        swap(owner, "_CHECKS", left)
+
+    return make
 
 
 def _breaker_without(check: Any) -> Callable[[], None]:
     left = tuple(one for one in breaker._CHECKS if one is not check)
     return lambda: swap(breaker, "_CHECKS", left)
+
+
+def _heeds_nothing() -> None:
+    for refusal in (Refusal.KILLED, Refusal.MODE):
+        _without(risk, refusal)()
+
+
+def _no_limit_of_exposure() -> None:
+    swap(risk, "units_allowed", lambda *_: (10**6, Refusal.EXPOSURE))
+
+
+def _doubts_stay() -> None:
+    swap(proving.Prover, "look", lambda *_: None)
+
+
+def _secrets_are_logged() -> None:
+    log_in = venue.Venue.log_in
+
+    async def talkative(self: Any) -> Any:
+        found = await log_in(self)
+        if self.credentials is not None:
+            logging.getLogger("executor").warning("logged in with %s", self.credentials.secret)
+        return found
+
+    swap(venue.Venue, "log_in", talkative)
 
 
 def _repairs_heed_nothing() -> None:
@@ -571,6 +601,17 @@ PLANTED: dict[str, Bug] = {
     ),
     "kill is ignored": Bug(_without(risk, Refusal.KILLED), _A31),
     "halt is ignored": Bug(_without(risk, Refusal.MODE), _A31),
+    "neither kill nor halt is heeded": Bug(_heeds_nothing, _A31),
+    "no limit of exposure": Bug(
+        _no_limit_of_exposure,
+        _RISK + "test_the_number_of_shares_is_limited_where_they_are_cheap",
+    ),
+    "nobody resolves a doubt": Bug(
+        _doubts_stay, _ORDERS + "test_a5_a_request_that_never_arrived_ends_as_never_landed"
+    ),
+    "secrets are logged": Bug(
+        _secrets_are_logged, "tests.crash.test_canaries:test_h8_a_log_in_tells_no_log_the_secret"
+    ),
     "halt is ignored by repairs": Bug(
         _repairs_heed_nothing,
         _RISK + "test_a_repair_passes_limits_of_exposure_but_no_kill_no_mode_no_clock_and_no_pace",
