@@ -81,11 +81,21 @@ class Fitting:
         )  # fmt: skip
         wraps = self._wraps and count == len(self._columns)
         for number, name in enumerate(self._columns[:count], 1):
-            table.add_column(name, no_wrap=not (wraps and number == count))
+            numbers = all(_is_number(row[number - 1]) for row in self._rows)
+            table.add_column(
+                name,
+                no_wrap=not (wraps and number == count),
+                justify="right" if numbers else "left",
+            )
         for row in self._rows:
             last = row[count - 1][:longest_sentence] if wraps else row[count - 1]
             table.add_row(*row[: count - 1], last)
         return table
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell is a number, perhaps with a unit, or the mark of a missing one."""
+    return text == "-" or text[:1].isdigit()
 
 
 def segments(lines: Sequence[Row]) -> Fitting:
