@@ -174,7 +174,7 @@ def run(updates: int, processes: int, kernel: str = "") -> tuple[int, float]:
 def say(done: int, updates: int, seconds: float) -> None:
     """How far it is, how fast, and when it will be done."""
     speed = done / seconds
-    left = f"{(updates - done) / speed / 60:.1f} min left" if speed else "no update yet"
+    left = f"{max(0, updates - done) / speed / 60:.1f} min left" if speed else "no update yet"
     sys.stdout.write(f"{done:,} of {updates:,} updates alike, {speed:,.0f}/s, {left}\n")
     sys.stdout.flush()
 
