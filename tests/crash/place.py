@@ -41,8 +41,8 @@ BOOT_PATIENCE_S = 60.0
 POLL_S = 0.004
 CAPS = Caps(
     order_usd_e6=25_000_000,
-    unsettled_market_usd_e6=60_000_000,
-    unsettled_wallet_usd_e6=250_000_000,
+    unsettled_market_usd_e6=30_000_000,
+    unsettled_wallet_usd_e6=150_000_000,
 )
 """The executor's limits, which the exchange's log is held against: low enough to be reached."""
 QUOTE_AGE_MS = 2_000
