@@ -337,22 +337,23 @@ class Executor:
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
         assert market is not None, "the gate knows its markets"
-        wishes = wishes_of(signal, admitted.size_e6, around.markets, situation.ticks_e4)
+        wishes = wishes_of(signal, admitted, around.markets, situation.ticks_e4)
         basket = basket_of(signal, admitted, market.group, time.time_ns() // 1_000_000)
         assert self._launcher is not None, "unarmed until there is one"
         ready = self._launcher.build(self._chronicle.next_flight, basket, wishes)
         self._seen_to_signed.add(time.monotonic_ns() - seen_ns)
-        self._launch(signal, ready, connection, time.monotonic_ns())
+        if self._launch(signal, ready, connection, time.monotonic_ns()):
+            self._counters.add("legs_sold", len(admitted.sold))
 
     def _launch(
         self, signal: Signal, ready: Ready, connection: HttpConnection, signed_ns: int
-    ) -> None:
-        """Write, send, and wait for the answer beside everything else."""
+    ) -> bool:
+        """Write, send, and wait for the answer beside everything else; False: nothing was sent."""
         around = self._around
         flight = self._dispatcher.send(ready, connection)
         if flight is None:
             self._reports.refused(signal, Refusal.UNARMED)
-            return
+            return False
         self._signed_to_post.add(flight.sent_ns - signed_ns)
         self._signal_to_post.add(flight.sent_ns - signal.created_ns)
         self._frame_to_post.add(flight.sent_ns - signal.frame_ns)
@@ -362,6 +363,7 @@ class Executor:
         self._reports.sent(signal)
         timeout_s = self._limits[0].reply_timeout_ms / 1e3
         self._keep(self._dispatcher.answer(flight, connection, timeout_s, self._post_to_reply))
+        return True
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         task = asyncio.get_running_loop().create_task(work)

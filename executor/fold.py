@@ -163,6 +163,7 @@ def _intent(state: State, entry: Entry) -> list[Turn]:
             size_e6=row.size_e6,
             order_hash=order_hash,
             token=format_token(row.token),
+            other=_other(state, format_token(row.token)),
             order_type=ORDER_TYPES[row.order_type - 1],
         )
     )
@@ -173,6 +174,14 @@ def _intent(state: State, entry: Entry) -> list[Turn]:
         state.orders_day, state.orders_today = day, 0
     state.orders_today += 1
     return []
+
+
+def _other(state: State, token: str) -> str:
+    """The opposite token: a market's facts are written before any order for it; else none."""
+    if token not in state.tokens:
+        return ""
+    market, outcome = state.tokens[token]
+    return format_token(market.no_token if outcome is Outcome.YES else market.yes_token)
 
 
 def _sent(state: State, entry: Entry) -> list[Turn]:
@@ -285,7 +294,7 @@ def _forget(state: State, now_ms: int) -> None:
         over = over and not unconfirmed(flight, state.ledger)
         recent = flight.last_ms > now_ms - REMEMBER_MS
         # What is kept alone stays in sight until it is paid or sold.
-        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger)
+        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger, state.tokens)
         if over and not recent and not flight.parent and not kept:
             sums = tally(flight, state.ledger)
             state.sums.profit_usd_e6 += sums.locked_profit_usd_e6

@@ -113,7 +113,7 @@ class Onlookers:
         turned, self._turned = self._turned, []
         self._picture.draw_flights({flight.id: flight for flight in turned}.values(), state)
         self._picture.draw_flights(state.open_flights, state)
-        self._picture.draw_positions(state.ledger)
+        self._picture.draw_positions(around.derived.stock)
         sums = {
             "worst_usd_e6": around.worth_usd_e6,
             "orders_on_wire": around.signs.orders_on_wire,

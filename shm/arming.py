@@ -65,8 +65,8 @@ def arm_requested(var_path: Path) -> ArmRequest | None:
     request = _request(var_path / ARM)
     if request is None and os.path.lexists(var_path / ARM):
         request = _request(var_path / ARM)  # it may have come between the two looks
-    if request is None and os.path.lexists(var_path / ARM):
-        refuse(var_path, 0, "what it says cannot be read: run `polytrio arm` again")
+        if request is None:
+            refuse(var_path, 0, "what it says cannot be read: run `polytrio arm` again")
     return request
 
 

@@ -32,6 +32,7 @@ RELOADABLE = {
     "executor.doubt_settle_ms": "executor",
     "executor.fill_wait_ms": "executor",
     "risk.*": "executor",
+    "executor.inventory": "executor",
     "stages.restarts_per_minute": "supervisor",
     "stages.fallback_after": "supervisor",
 }

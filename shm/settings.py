@@ -146,6 +146,8 @@ class ExecutorSettings(Section, frozen=True):
     has been seen to take one up long after the caller had given up."""
     fill_wait_ms: Millis = 1_000
     """A fill that the user channel does not show within this is asked for by REST."""
+    inventory: bool = True
+    """Sell what is held instead of buying its opposite, where all of a leg is there."""
 
 
 class WalletSettings(Section, frozen=True):

@@ -23,6 +23,7 @@ from shm.codes import (
     Purpose,
     Side,
 )
+from shm.inventory import opposite
 from shm.journal_record import Draft, Entry, entry_at, first_link, seal_group
 from shm.records import Kind
 from tests.engine.factory import ladder
@@ -30,6 +31,7 @@ from tests.engine.factory import ladder
 MARKETS = [m for m in ladder([10, 20, 30]) if m.kind in {MarketKind.ABOVE, MarketKind.RANGE}]
 TRIOS = [(0, 3, 1), (1, 4, 2)]
 OUTCOMES = (Outcome.YES, Outcome.NO, Outcome.NO)
+OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 NO_MARKET = bytes(32)
 
 
@@ -79,8 +81,12 @@ class Story:
     def launch(self) -> None:
         self.signal += self.random.randint(1, 3)
         rows, size_e6 = self.random.choice(TRIOS), self.random.randint(5, 60) * 10**6
-        legs = [(rows[i], OUTCOMES[i], Side.BUY, size_e6) for i in range(3)]
+        legs = [(rows[i], *self.form(OUTCOMES[i], Side.BUY), size_e6) for i in range(3)]
         self.batch(0, legs, size_e6)
+
+    def form(self, outcome: Outcome, side: Side) -> tuple[Outcome, Side]:
+        """Now and then the other form of the same trade."""
+        return (opposite(outcome), OTHER[side]) if self.random.random() < 0.2 else (outcome, side)
 
     def batch(self, parent, legs, size_e6) -> int:
         flight = self.link.seq
@@ -161,7 +167,11 @@ class Story:
         unwinds = self.random.random() < 0.6
         target = 0 if unwinds else top
         legs = [
-            (leg.row, leg.outcome, Side.SELL if unwinds else Side.BUY, abs(target - held[i]))
+            (
+                leg.row,
+                *self.form(leg.outcome, OTHER[leg.side] if unwinds else leg.side),
+                abs(target - held[i]),
+            )
             for i, leg in enumerate(flight.legs)
             if abs(target - held[i]) >= 10**6
         ]
@@ -170,10 +180,10 @@ class Story:
         self.batch(flight.id, legs, top)
 
     def unwind(self, flight) -> None:
-        """All that it holds is sold at once."""
+        """All that it has is taken back at once."""
         held = positions_e6(flight, self.state.ledger)
         legs = [
-            (leg.row, leg.outcome, Side.SELL, size)
+            (leg.row, *self.form(leg.outcome, OTHER[leg.side]), size)
             for leg, size in zip(flight.legs, held, strict=True)
             if size > 0
         ]
