@@ -32,16 +32,16 @@ proof: setup
 	$(BIN)/python -m pytest -m "proof or contract" $(PROOFS) $(ARGS)
 
 crash: setup
-	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
+	$(BIN)/python -m tests.crash --cycles 2000 $(ARGS)
 
 soak: setup
-	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m "proof or contract" tests/proof tests/crash tests/shm $(ARGS)
+	POLYTRIO_SOAK=long $(BIN)/python -m pytest --timeout 0 -m "proof or contract" tests/proof tests/crash tests/shm $(ARGS)
 
 soak-rate: setup
 	$(BIN)/polytrio bench soak --profile twice --minutes 10 $(ARGS)
 
 fuzz: setup
-	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)
+	$(BIN)/python -m pytest --timeout 0 -m fuzz tests/fuzz $(ARGS)
 
 lockstep: setup
 	$(BIN)/python -m tests.fuzz.lockstep $(ARGS)

@@ -17,10 +17,14 @@ from typing import Any
 import msgspec
 
 from executor import admission
+from executor.accepting import Accepter
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.doctor import Doctor
+from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
+from executor.forgetting import TOKENS_MS
 from executor.gate import Admitted
 from executor.governing import Governor
 from executor.http import HttpConnection
@@ -42,7 +46,7 @@ from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
 from executor.watching import Books
 from executor.wire import ORDER_TYPES
-from shm import records
+from shm import backend, records
 from shm.codes import Cause, Refusal, Role, StageState
 from shm.layout import EXECUTOR_STATS, SIGNAL, Market, Signal
 from shm.limits import RiskSettings
@@ -63,11 +67,13 @@ class Executor:
     def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         settings.require_supported()
+        backend.require_usable(live=settings.mode == "live")
         prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
         self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
-        ensure_paper_key(settings.key_path)
+        if settings.mode == "paper":
+            ensure_paper_key(settings.key_path)
         self._signer = OrderSigner(load(settings.key_path, settings.wallet))
         wallet = self._signer.wallet
         self._venue = Venue(settings, wallet)
@@ -81,9 +87,11 @@ class Executor:
         self._books = Books(fabric)
         self._around = Surroundings(stage, self._chronicle, self._venue, self._books, self._reports)
         self._governor = Governor(
-            self._chronicle, stage.kill, live=settings.mode == "live", wallet=wallet.maker
-        )
+            self._chronicle, stage.kill, wallet=wallet.maker,
+            examine=self._objection if settings.mode == "live" else None,
+        )  # fmt: skip
         self._reconciler = Reconciler(self._venue, self._chronicle)
+        self._accepter = Accepter(self._chronicle, self._reconciler, stage.kill)
         self._dispatcher = Dispatcher(
             self._chronicle, self._counters, self._around.signs, stage.log.warning
         )
@@ -164,7 +172,7 @@ class Executor:
         self._around.ready = True
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
-            self._around.signs.strangers_known = len(self._chronicle.state.strangers)
+            self._around.signs.strangers_known = frozenset(self._chronicle.state.strangers)
             self._governor.resume(halt)
         return not self._stopping()
 
@@ -176,6 +184,11 @@ class Executor:
             self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, held,
             len(state.open_flights), state.run, self._chronicle.seq,
         )  # fmt: skip
+
+    async def _objection(self) -> str:
+        """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
+        doctor = Doctor(self._stage.settings, self._signer.wallet, None)
+        return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
         """While it starts: the loop does not turn yet, so that this has to."""
@@ -222,6 +235,8 @@ class Executor:
         self._heed_short_cash()
         if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
+        if self._accepter.asked:
+            self._keep(self._accepter.obey(settings.risk, self._stopping))
         if self._refill is not None:
             self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
@@ -267,7 +282,11 @@ class Executor:
         if rows is None:
             return
         tokens = self._chronicle.state.tokens
-        news = [market for market in self._around.markets.values() if _is_new(market, tokens)]
+        over_ms = time.time_ns() // 1_000_000 - TOKENS_MS  # of those nothing is remembered
+        news = [
+            market for market in self._around.markets.values()
+            if market.expiry_ms > over_ms and _is_new(market, tokens)
+        ]  # fmt: skip
         self._chronicle.tell([draft(Kind.MARKET, market_row(market)) for market in news])
         self._onlookers.know(rows)
         self._stage.holder.adopt(self._around.generation)
@@ -318,22 +337,23 @@ class Executor:
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
         assert market is not None, "the gate knows its markets"
-        wishes = wishes_of(signal, admitted.size_e6, around.markets, situation.ticks_e4)
+        wishes = wishes_of(signal, admitted, around.markets, situation.ticks_e4)
         basket = basket_of(signal, admitted, market.group, time.time_ns() // 1_000_000)
         assert self._launcher is not None, "unarmed until there is one"
         ready = self._launcher.build(self._chronicle.next_flight, basket, wishes)
         self._seen_to_signed.add(time.monotonic_ns() - seen_ns)
-        self._launch(signal, ready, connection, time.monotonic_ns())
+        if self._launch(signal, ready, connection, time.monotonic_ns()):
+            self._counters.add("legs_sold", len(admitted.sold))
 
     def _launch(
         self, signal: Signal, ready: Ready, connection: HttpConnection, signed_ns: int
-    ) -> None:
-        """Write, send, and wait for the answer beside everything else."""
+    ) -> bool:
+        """Write, send, and wait for the answer beside everything else; False: nothing was sent."""
         around = self._around
         flight = self._dispatcher.send(ready, connection)
         if flight is None:
             self._reports.refused(signal, Refusal.UNARMED)
-            return
+            return False
         self._signed_to_post.add(flight.sent_ns - signed_ns)
         self._signal_to_post.add(flight.sent_ns - signal.created_ns)
         self._frame_to_post.add(flight.sent_ns - signal.frame_ns)
@@ -343,6 +363,7 @@ class Executor:
         self._reports.sent(signal)
         timeout_s = self._limits[0].reply_timeout_ms / 1e3
         self._keep(self._dispatcher.answer(flight, connection, timeout_s, self._post_to_reply))
+        return True
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         task = asyncio.get_running_loop().create_task(work)

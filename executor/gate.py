@@ -4,10 +4,12 @@ The last hop before money moves: nothing that the engine said is taken for grant
 computed again is. What the legs pay is enumerated here once more, a signal names its basket by a
 hash of the legs and says its own edge: one whose bytes changed in between contradicts itself. Sizes
 are whole shares on the grid of every leg, since every leg must buy the same number or the basket is
-none.
+none. Signals are purchases; a leg whose opposite is held in the whole size is sold instead, which
+needs shares and no cash (shm/inventory.py). Edge, proof and all limits of risk are those of the
+purchase.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +18,7 @@ from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
 from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
+from shm.inventory import NOTHING, Held, may_sell, opposite
 from shm.layout import MAX_LEGS, Market, Signal
 from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
@@ -52,6 +55,9 @@ class Situation:
     markets: Mapping[int, Market]
     ticks_e4: Mapping[int, int]
     """Present tick of each leg's market, as its book shows it."""
+    held: Mapping[int, Held]
+    """By row, what may be sold of the legs' markets; rows of which nothing is held may be left
+    out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Admitted:
 
     size_e6: int
     reserve_usd_e6: int
+    sold: frozenset[int] = frozenset()
+    """Places of legs that are sold from inventory instead of bought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +102,41 @@ def _net_edge_e8(signal: Signal, situation: Situation) -> int:
     return signal.payout_e4 * E8_PER_E4 - cost_e8
 
 
-def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
-    """What `size_e6` units can cost at most, fees included."""
+def _most_usd_e6(
+    signal: Signal, situation: Situation, size_e6: int, sold: frozenset[int] = frozenset()
+) -> int:
+    """What `size_e6` units can cost at most, fees included; sales cost nothing."""
     return sum(
         cost_usd_e6(price_e4, size_e6)
         + fill_fee_bound_usd_e6(
             situation.markets[row].fee_rate_e6, price_e4, size_e6, FILLS_PER_ORDER
         )
-        for row, price_e4 in _legs(signal)
+        for place, (row, price_e4) in enumerate(_legs(signal))
+        if place not in sold
+    )
+
+
+def _free_e6(signal: Signal, situation: Situation, place: int) -> int:
+    """What is free of the opposite of a leg."""
+    held = situation.held.get(signal.leg_market[place], NOTHING)
+    return held.of(opposite(Outcome(signal.leg_outcome[place])))
+
+
+def sold_legs(
+    signal: Signal, situation: Situation, settings: ExecutorSettings, size_e6: int
+) -> frozenset[int]:
+    """Places of the legs that `size_e6` units sell from inventory."""
+    if not settings.inventory or not situation.held:
+        return frozenset()
+    return frozenset(
+        place
+        for place, (row, price_e4) in enumerate(_legs(signal))
+        if may_sell(
+            price_e4,
+            size_e6,
+            _free_e6(signal, situation, place),
+            situation.markets[row].min_size_e6,
+        )
     )
 
 
@@ -123,15 +158,37 @@ def sized(
     budget_usd_e6 = min(
         settings.max_basket_usd_e6, situation.free_cash_usd_e6 - settings.cash_reserve_usd_e6
     )
-    one_usd_e6 = _most_usd_e6(signal, situation, SHARE_E6)
-    shares = offered
-    if _most_usd_e6(signal, situation, shares * SHARE_E6) > budget_usd_e6:
-        # `one_usd_e6` over-counts the rounding of many units, so this many are affordable.
-        shares = max(0, budget_usd_e6) // one_usd_e6 // step * step
-    if shares < least:
-        return Refusal.CASH
-    size_e6 = shares * SHARE_E6
-    return Admitted(size_e6, _most_usd_e6(signal, situation, size_e6))
+    for shares in _sizes(signal, situation, settings, budget_usd_e6, offered):
+        size_e6 = shares // step * step * SHARE_E6
+        sold = sold_legs(signal, situation, settings, size_e6)
+        most_usd_e6 = _most_usd_e6(signal, situation, size_e6, sold)
+        if size_e6 >= least * SHARE_E6 and (most_usd_e6 <= budget_usd_e6 or most_usd_e6 == 0):
+            return Admitted(size_e6, most_usd_e6, sold)
+    return Refusal.CASH
+
+
+def _sizes(
+    signal: Signal,
+    situation: Situation,
+    settings: ExecutorSettings,
+    budget_usd_e6: int,
+    offered: int,
+) -> Iterator[int]:
+    """Numbers of shares worth trying, most first: all, else those that cash suffices for.
+
+    Fewer shares may mean more sales. What one share costs over-counts the rounding of many, so that
+    this many are affordable.
+    """
+    yield offered
+    frees = {_free_e6(signal, situation, place) // SHARE_E6 for place in range(signal.leg_count)}
+    tops = [offered, *(free for free in frees if 0 < free < offered)]
+    forms = {sold_legs(signal, situation, settings, top * SHARE_E6) for top in tops}
+    tried = set(tops[1:])
+    for form in {frozenset[int](), *forms}:
+        one_usd_e6 = _most_usd_e6(signal, situation, SHARE_E6, form)
+        if one_usd_e6:
+            tried.add(min(offered, max(0, budget_usd_e6) // one_usd_e6))
+    yield from sorted(tried, reverse=True)
 
 
 _Check = Callable[[Signal, Situation, ExecutorSettings], bool]

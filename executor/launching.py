@@ -5,7 +5,7 @@ never used twice: the same intent can only ever be the same order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from executor.amounts import limit_amounts
@@ -15,8 +15,10 @@ from executor.gate import Admitted
 from executor.legging import Plan, Standing
 from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
+from shm.inventory import opposite
 from shm.layout import Market, Signal
 from shm.records import Basket, Intent, OrderKind
+from shm.units import PRICE_ONE_E4
 
 SALT_BYTES = SALT_BITS // 8
 ORDER_TYPE = OrderKind.FOK
@@ -114,20 +116,31 @@ def basket_of(signal: Signal, admitted: Admitted, group: int, now_ms: int) -> Ba
 
 
 def wishes_of(
-    signal: Signal, size_e6: int, markets: Mapping[int, Market], ticks_e4: Mapping[int, int]
+    signal: Signal, admitted: Admitted, markets: Mapping[int, Market], ticks_e4: Mapping[int, int]
 ) -> list[Wish]:
-    """The orders of a signal."""
-    return [
+    """The orders of a signal, each in the form that was chosen for it."""
+    wishes = [
         Wish(
             market=markets[row],
             outcome=Outcome(signal.leg_outcome[leg]),
             side=Side(signal.leg_side[leg]),
             price_e4=signal.leg_price_e4[leg],
-            size_e6=size_e6,
+            size_e6=admitted.size_e6,
             tick_e4=ticks_e4[row],
         )
         for leg, row in enumerate(signal.leg_market[: signal.leg_count])
     ]
+    return [mirrored(wish) if leg in admitted.sold else wish for leg, wish in enumerate(wishes)]
+
+
+def mirrored(wish: Wish) -> Wish:
+    """The other form of the same trade: the opposite token, the other side, one less the price."""
+    return replace(
+        wish,
+        outcome=opposite(wish.outcome),
+        side=Side.SELL if wish.side is Side.BUY else Side.BUY,
+        price_e4=PRICE_ONE_E4 - wish.price_e4,
+    )
 
 
 def repair_of(parent: Flight, plan: Plan, now_ms: int) -> Basket:
@@ -150,7 +163,7 @@ def repair_of(parent: Flight, plan: Plan, now_ms: int) -> Basket:
 
 def repair_wishes(plan: Plan, legs: Sequence[Standing]) -> list[Wish]:
     """The orders of a plan for a basket whose legs stand like this."""
-    return [
+    wishes = [
         Wish(
             market=legs[order.leg].market,
             outcome=legs[order.leg].outcome,
@@ -161,3 +174,5 @@ def repair_wishes(plan: Plan, legs: Sequence[Standing]) -> list[Wish]:
         )
         for order in plan.orders
     ]
+    pairs = zip(plan.orders, wishes, strict=True)
+    return [mirrored(wish) if order.mirrored else wish for order, wish in pairs]
