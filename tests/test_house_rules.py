@@ -213,6 +213,26 @@ def test_a_planted_forbidden_idiom_is_caught(line):
     assert any(pattern.search(line) for pattern, _ in rules)
 
 
+REMOVES_SEGMENTS = re.compile(
+    r"\bunlink_shared_memory\b|\bdestroy(_all|_unused)?\b|\bremove_leftovers\b|/dev/shm"
+)
+
+
+@pytest.mark.parametrize("path", [*ALL, *COMPILED], ids=name_of)
+def test_no_stage_removes_a_segment(path):
+    if folder_of(path) in {"ingest", "engine", "executor"}:
+        found = REMOVES_SEGMENTS.search(_without_docstrings(path.read_text()))
+        assert not found, f"{name_of(path)}: {found.group() if found else ''}: they outlive stages"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["destroy_all(instance)", "from shm.segment import destroy", "Path('/dev/shm', n).unlink()"],
+)
+def test_a_planted_removal_is_caught(line):
+    assert REMOVES_SEGMENTS.search(line)
+
+
 def _without_docstrings(text: str) -> str:
     """Source without triple-quoted texts and comments: they may name what they warn of."""
     text = re.sub(r'"""(?:.|\n)*?"""', '""', text)
