@@ -43,6 +43,8 @@ KILLER_DIES = 0.15
 RARE = tuple(
     name for name in UNATTENDED if name.split("-")[0] in {"rotation", "repair", "ended", "verdict"}
 )
+ROTATION = tuple(name for name in UNATTENDED if name.startswith("rotation"))
+"""A segment is full once in a hundred lives: whichever life that is dies at one of these."""
 ORDINARY = {Cause.NONE, Cause.KILL, Cause.SETTLEMENT, Cause.REFUSALS, Cause.DOUBT, Cause.BALANCE}
 """Why trading may have halted here. What a comparison or the identity of an order says is none."""
 SETTLE_S = 30.0
@@ -121,7 +123,7 @@ class Campaign:
     def _cycle(self) -> None:
         """Three kinds of life: dies at an instant of its start, of its trade, or at a place."""
         kind = self.random.choices(("start", "trade", "place"), (2, 4, 5))[0]
-        failpoints = self._failpoints() if kind == "place" else ""
+        failpoints = self._failpoints() if kind == "place" else self.random.choice(ROTATION)
         killer = self._mind_killer()
         account = self.place.account()
         life = self.place.birth(failpoints)

@@ -1,7 +1,7 @@
 """Bugs that can be planted in the executor, one at a time, and for each the test that catches it.
 
     python -m tests.crash.mutant NAME --instance INSTANCE     the executor with that bug
-    python -m tests.crash.campaign --mutant NAME              thousands of its deaths
+    python -m tests.crash --mutant NAME                       thousands of its deaths
 
 `plant` changes the running process and nothing else; `Planted` undoes it at its end. The product
 knows nothing of it. tests/crash/test_planted.py proves each catcher.
