@@ -19,8 +19,8 @@ from shm.layout import (
     Switches,
 )
 from shm.modes import Answer, EngineMode, Execution, SocketMode
+from shm.origin import Origin
 from shm.settings import Settings
-from shm.sources import Origin
 
 # --- settings -----------------------------------------------------------------------------------
 

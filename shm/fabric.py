@@ -28,6 +28,8 @@ from shm.segment import Segment
 from shm.segments import SEGMENTS, Kind, Placed, SegmentPlan
 
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
+NOT_TOUCHED = frozenset({"markets"})
+"""Large, and read a few times a day, never on the way of an order: its empty rows stay unmapped."""
 
 
 class TableReader(Generic[RowT]):
@@ -162,7 +164,7 @@ class Fabric:
         key = (name, writable)
         if key not in self._mapped:
             self._mapped[key] = segment.attach(self.instance, SEGMENTS[name], writable=writable)
-            if self.touch:
+            if self.touch and name not in NOT_TOUCHED:
                 self._mapped[key].touch()
         return self._mapped[key]
 
