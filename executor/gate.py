@@ -8,8 +8,8 @@ none.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from executor.amounts import TICKS_E4, cost_usd_e6
 from shm.baskets import basket_id
@@ -28,10 +28,28 @@ KINDS = frozenset(BasketKind) - {BasketKind.NONE}
 PARTLY_BOUGHT = frozenset({BasketKind.BRACKETS_NO})
 """Sets of NO of brackets: a signal may have fewer legs than the basket that it names."""
 LEGS_MIN = 2
-PAYOUTS_REMEMBERED = 8_192
+FORMS_REMEMBERED = 8_192
+BOTH = frozenset({Outcome.YES, Outcome.NO})
+Legs = tuple[tuple[Market, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+class Form(NamedTuple):
+    """What is the same for every signal of a basket, as long as the markets are what they are."""
+
+    fault: Refusal | None
+    """What no price can mend."""
+    markets: tuple[Market, ...] = ()
+    """Of its legs; none where there is a fault."""
+    outcomes: tuple[Outcome, ...] = ()
+    guaranteed_e4: int = 0
+    """What one unit of each leg pays at least; 0: it is not the basket that it says it is."""
+
+
+FormKey = tuple[int, int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Everything of a signal that its form depends on."""
+
+
+@dataclass(slots=True)
 class Situation:
     """What the executor knows when a signal comes in."""
 
@@ -52,18 +70,18 @@ class Situation:
     markets: Mapping[int, Market]
     ticks_e4: Mapping[int, int]
     """Present tick of each leg's market, as its book shows it."""
+    forms: dict[FormKey, Form] = field(default_factory=dict)
+    """Those seen so far of these very markets: who has others, begins another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A signal that may be sent: how many units, and what they can cost at most."""
 
     size_e6: int
     reserve_usd_e6: int
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What the limits of risk leave (executor/risk.py)."""
 
     shares: int
@@ -71,68 +89,142 @@ class Room:
     """The limit that leaves least."""
 
 
-def refusal(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Refusal | None:
-    """The first reason against a signal, whatever its size; None if there is none."""
+class Passed(NamedTuple):
+    """A signal against which nothing speaks, whatever its size."""
+
+    form: Form
+    legs: Legs
+    """Market and limit price of each leg."""
+
+
+def judged(signal: Signal, situation: Situation, settings: ExecutorSettings) -> Passed | Refusal:
+    """The first reason against a signal, whatever its size; or what it is if there is none."""
     for reason, objects in _CHECKS:
         if objects(signal, situation, settings):
             return reason
-    return Refusal.EDGE if _net_edge_e8(signal, situation) <= 0 else None
+    form = form_of(signal, situation)
+    if form.fault is not None:
+        return form.fault
+    legs = tuple(zip(form.markets, signal.leg_price_e4, strict=False))
+    if _off_tick(legs, situation):
+        return Refusal.MARKET
+    net_e8 = _net_edge_e8(signal, legs)
+    if _contradictory(signal, form, net_e8):
+        return Refusal.DAMAGED
+    if _busy(form, situation, settings):
+        return Refusal.BUSY
+    return Refusal.EDGE if net_e8 <= 0 else Passed(form, legs)
 
 
-def _legs(signal: Signal) -> list[tuple[int, int]]:
-    """(market row, limit price) of each leg."""
-    count = signal.leg_count
-    return list(zip(signal.leg_market[:count], signal.leg_price_e4[:count], strict=True))
-
-
-def _net_edge_e8(signal: Signal, situation: Situation) -> int:
+def _net_edge_e8(signal: Signal, legs: Legs) -> int:
     """Edge of one unit at the limit prices with the fees of this moment."""
-    cost_e8 = sum(
-        price_e4 * E8_PER_E4 + share_fee_e8(situation.markets[row].fee_rate_e6, price_e4)
-        for row, price_e4 in _legs(signal)
-    )
+    cost_e8 = 0
+    for market, price_e4 in legs:
+        cost_e8 += price_e4 * E8_PER_E4 + share_fee_e8(market.fee_rate_e6, price_e4)
     return signal.payout_e4 * E8_PER_E4 - cost_e8
 
 
-def _most_usd_e6(signal: Signal, situation: Situation, size_e6: int) -> int:
+def _most_usd_e6(legs: Legs, size_e6: int) -> int:
     """What `size_e6` units can cost at most, fees included."""
-    return sum(
-        cost_usd_e6(price_e4, size_e6)
-        + fill_fee_bound_usd_e6(
-            situation.markets[row].fee_rate_e6, price_e4, size_e6, FILLS_PER_ORDER
-        )
-        for row, price_e4 in _legs(signal)
-    )
+    most = 0
+    for market, price_e4 in legs:
+        most += cost_usd_e6(price_e4, size_e6)
+        most += fill_fee_bound_usd_e6(market.fee_rate_e6, price_e4, size_e6, FILLS_PER_ORDER)
+    return most
 
 
 def sized(
-    signal: Signal, situation: Situation, settings: ExecutorSettings, room: Room
+    signal: Signal, passed: Passed, situation: Situation, settings: ExecutorSettings, room: Room
 ) -> Admitted | Refusal:
     """The most units that signal, grid, limits and cash allow."""
-    legs = _legs(signal)
+    legs = passed.legs
     step = basket_step([price_e4 for _, price_e4 in legs])
-    least = max(
-        least_shares(price_e4, situation.markets[row].min_size_e6) for row, price_e4 in legs
-    )
-    offered = signal.size_e6 // SHARE_E6 // step * step
-    if offered < least:
+    least = max([least_shares(price_e4, market.min_size_e6) for market, price_e4 in legs])
+    shares = signal.size_e6 // SHARE_E6 // step * step
+    if shares < least:
         return Refusal.SIZE
-    offered = min(offered, room.shares // step * step)
-    if offered < least:
+    shares = min(shares, room.shares // step * step)
+    if shares < least:
         return room.limit
     budget_usd_e6 = min(
         settings.max_basket_usd_e6, situation.free_cash_usd_e6 - settings.cash_reserve_usd_e6
     )
-    one_usd_e6 = _most_usd_e6(signal, situation, SHARE_E6)
-    shares = offered
-    if _most_usd_e6(signal, situation, shares * SHARE_E6) > budget_usd_e6:
-        # `one_usd_e6` over-counts the rounding of many units, so this many are affordable.
-        shares = max(0, budget_usd_e6) // one_usd_e6 // step * step
-    if shares < least:
-        return Refusal.CASH
-    size_e6 = shares * SHARE_E6
-    return Admitted(size_e6, _most_usd_e6(signal, situation, size_e6))
+    most_usd_e6 = _most_usd_e6(legs, shares * SHARE_E6)
+    if most_usd_e6 > budget_usd_e6:
+        # One share over-counts the rounding of many units, so this many are affordable.
+        shares = max(0, budget_usd_e6) // _most_usd_e6(legs, SHARE_E6) // step * step
+        if shares < least:
+            return Refusal.CASH
+        most_usd_e6 = _most_usd_e6(legs, shares * SHARE_E6)
+    return Admitted(shares * SHARE_E6, most_usd_e6)
 
+
+# --- what is the same for all signals of a basket -------------------------------------------------
+
+
+def form_of(signal: Signal, situation: Situation) -> Form:
+    """A signal's form, found out once: enumerating what it pays takes longer than signing."""
+    forms = situation.forms
+    key = (
+        signal.kind, signal.basket, signal.leg_count,
+        signal.leg_market, signal.leg_outcome, signal.leg_side,
+    )  # fmt: skip
+    form = forms.get(key)
+    if form is None:
+        if len(forms) >= FORMS_REMEMBERED:
+            forms.clear()
+        form = forms[key] = _form(signal, situation.markets)
+    return form
+
+
+def _form(signal: Signal, known: Mapping[int, Market]) -> Form:
+    count = signal.leg_count
+    if signal.kind not in KINDS or not LEGS_MIN <= count <= MAX_LEGS:
+        return Form(Refusal.DAMAGED)
+    columns = (signal.leg_market, signal.leg_outcome, signal.leg_side)
+    if any(any(column[count:]) for column in columns):
+        return Form(Refusal.DAMAGED)
+    if any(side != Side.BUY for side in signal.leg_side[:count]):
+        return Form(Refusal.UNSUPPORTED)
+    markets = [known.get(row) for row in signal.leg_market[:count]]
+    outcomes = signal.leg_outcome[:count]
+    tradable = [
+        market for market in markets
+        if market and market.state == MarketState.ACTIVE and not market.taker_delay_ms
+    ]  # fmt: skip
+    if len(tradable) != count or not all(outcome in BOTH for outcome in outcomes):
+        return Form(Refusal.MARKET)
+    bought = tuple(Outcome(outcome) for outcome in outcomes)
+    legs = tuple(tradable)
+    return Form(None, legs, bought, guaranteed_e4(legs, bought) if _named(signal, legs) else 0)
+
+
+def _named(signal: Signal, markets: tuple[Market, ...]) -> bool:
+    """Whether the legs are those of the basket that the signal names."""
+    count = signal.leg_count
+    outcomes, sides = signal.leg_outcome[:count], signal.leg_side[:count]
+    if signal.kind in PARTLY_BOUGHT:
+        return set(outcomes) == {Outcome.NO} and all(m.kind != MarketKind.ABOVE for m in markets)
+    keys = (market.key for market in markets)
+    return basket_id(signal.kind, zip(keys, outcomes, sides, strict=True)) == signal.basket
+
+
+def guaranteed_e4(markets: tuple[Market, ...], outcomes: tuple[Outcome, ...]) -> int:
+    """What buying one unit of each leg pays at least, ties aside; 0 where that cannot be said.
+
+    Markets of different rules do not settle on one price, and a market twice is one liquidity:
+    neither is a basket.
+    """
+    rules = {(market.group, market.fingerprint) for market in markets}
+    if len(rules) != 1 or len({market.key for market in markets}) != len(markets):
+        return 0
+    legs = [
+        Leg(market, outcome, Side.BUY) for market, outcome in zip(markets, outcomes, strict=True)
+    ]
+    return payoff(legs).interval_min_e4
+
+
+# --- named checks ---------------------------------------------------------------------------------
 
 _Check = Callable[[Signal, Situation, ExecutorSettings], bool]
 
@@ -142,82 +234,43 @@ def _stale(signal: Signal, situation: Situation, settings: ExecutorSettings) -> 
 
 
 def _misshapen(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
-    """Whether a field has a value that no engine writes."""
+    """Whether a field has a value that no engine writes; legs apart, see `_form`."""
     count = signal.leg_count
-    if signal.kind not in KINDS or not LEGS_MIN <= count <= MAX_LEGS:
-        return True
     if not 0 < signal.size_e6 <= SIZE_E6_MAX or not 0 < signal.payout_e4 <= count * PRICE_ONE_E4:
         return True
     earlier = (signal.frame_ns, signal.parsed_ns, signal.published_ns, signal.seen_ns)
     if signal.created_ns > situation.now_ns or max(earlier) > signal.created_ns:
         return True
-    columns = (signal.leg_market, signal.leg_outcome, signal.leg_side, signal.leg_price_e4)
-    return any(any(column[count:]) for column in columns)
+    return any(signal.leg_price_e4[count:])
 
 
-def _contradictory(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
+def _off_tick(legs: Legs, situation: Situation) -> bool:
+    """Whether a limit is no price of its market, as the book shows its tick now."""
+    for market, price_e4 in legs:
+        tick_e4 = situation.ticks_e4.get(market.row, market.tick_e4)
+        if tick_e4 not in TICKS_E4 or price_e4 % tick_e4 or not 0 < price_e4 < PRICE_ONE_E4:
+            return True
+    return False
+
+
+def _contradictory(signal: Signal, form: Form, net_e8: int) -> bool:
     """Whether the legs are not the basket's, or pay something else, or edge and size do not fit.
 
     Every unit is worth at least its edge at the limit prices, so profit bounds size.
     """
-    count = signal.leg_count
-    markets = tuple(situation.markets[row] for row in signal.leg_market[:count])
-    outcomes, sides = signal.leg_outcome[:count], signal.leg_side[:count]
-    keys = (market.key for market in markets)
-    if signal.kind in PARTLY_BOUGHT:
-        named = set(outcomes) == {Outcome.NO} and all(m.kind != MarketKind.ABOVE for m in markets)
-    else:
-        named = basket_id(signal.kind, zip(keys, outcomes, sides, strict=True)) == signal.basket
     return (
-        not named
-        or guaranteed_e4(markets, outcomes) != signal.payout_e4
-        or _net_edge_e8(signal, situation) != signal.limit_net_e8
-        or signal.limit_net_e8 * signal.size_e6 // E14_PER_USD_E6 > signal.profit_usd_e6
+        form.guaranteed_e4 != signal.payout_e4
+        or net_e8 != signal.limit_net_e8
+        or net_e8 * signal.size_e6 // E14_PER_USD_E6 > signal.profit_usd_e6
     )
 
 
-@lru_cache(maxsize=PAYOUTS_REMEMBERED)
-def guaranteed_e4(markets: tuple[Market, ...], outcomes: tuple[int, ...]) -> int:
-    """What buying one unit of each leg pays at least, ties aside; 0 where that cannot be said.
-
-    Remembered, because the enumeration takes longer than signing. Markets of different rules do not
-    settle on one price, and a market twice is one liquidity: neither is a basket.
-    """
-    rules = {(market.group, market.fingerprint) for market in markets}
-    if len(rules) != 1 or len({market.key for market in markets}) != len(markets):
-        return 0
-    legs = [
-        Leg(market, Outcome(outcome), Side.BUY)
-        for market, outcome in zip(markets, outcomes, strict=True)
-    ]
-    return payoff(legs).interval_min_e4
-
-
-def _unsupported(signal: Signal, _situation: Situation, _settings: ExecutorSettings) -> bool:
-    return any(side != Side.BUY for side in signal.leg_side[: signal.leg_count])
-
-
-def _market(signal: Signal, situation: Situation, _settings: ExecutorSettings) -> bool:
-    """Whether a leg's market is no active one without delay, or its price is off its tick."""
-    for row, price_e4 in _legs(signal):
-        market = situation.markets.get(row)
-        if market is None or market.state != MarketState.ACTIVE or market.taker_delay_ms:
-            return True
-        tick_e4 = situation.ticks_e4.get(row, market.tick_e4)
-        if tick_e4 not in TICKS_E4 or price_e4 % tick_e4 or not 0 < price_e4 < PRICE_ONE_E4:
-            return True
-    return any(
-        outcome not in {Outcome.YES, Outcome.NO}
-        for outcome in signal.leg_outcome[: signal.leg_count]
-    )
-
-
-def _busy(signal: Signal, situation: Situation, settings: ExecutorSettings) -> bool:
+def _busy(form: Form, situation: Situation, settings: ExecutorSettings) -> bool:
     return (
         situation.open_flights >= settings.max_flights
         or not situation.connection_idle
         or situation.reports_waiting
-        or any(row in situation.busy_rows for row, _ in _legs(signal))
+        or not situation.busy_rows.isdisjoint([market.row for market in form.markets])
     )
 
 
@@ -234,8 +287,5 @@ _CHECKS: tuple[tuple[Refusal, _Check], ...] = (
         lambda signal, situation, _settings: signal.generation != situation.generation,
     ),
     (Refusal.DAMAGED, _misshapen),
-    (Refusal.UNSUPPORTED, _unsupported),
-    (Refusal.MARKET, _market),
-    (Refusal.DAMAGED, _contradictory),
-    (Refusal.BUSY, _busy),
 )
+"""Asked first, in this order; then the fault of the form, tick, contradiction, business, edge."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.gate import Admitted, Room, Situation, refusal, sized
+from executor.gate import Admitted, Passed, Room, Situation, judged, sized
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
 from shm.fees import fill_fee_usd_e6, share_fee_e8
@@ -26,7 +26,8 @@ NO_LIMIT = Room(10**9, Refusal.NONE)
 
 def admit(one: Signal, known: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
     """What the gate says where no limit of risk is near."""
-    return refusal(one, known, settings) or sized(one, known, settings, NO_LIMIT)
+    passed = judged(one, known, settings)
+    return sized(one, passed, known, settings, NO_LIMIT) if isinstance(passed, Passed) else passed
 
 
 def column(values) -> tuple[int, ...]:
@@ -236,8 +237,11 @@ def test_what_is_admitted_is_whole_on_every_grid_and_affordable(legs, size, cash
 
 
 def test_a_limit_of_risk_makes_a_basket_smaller_and_refuses_it_by_its_name_below_the_least():
-    limited = sized(signal(), situation(), SETTINGS, Room(40, Refusal.EXPOSURE_GROUP))
+    known = situation()
+    passed = judged(signal(), known, SETTINGS)
+    assert isinstance(passed, Passed)
+    limited = sized(signal(), passed, known, SETTINGS, Room(40, Refusal.EXPOSURE_GROUP))
     assert isinstance(limited, Admitted)
     assert limited.size_e6 == 40 * 10**6
-    too_little = sized(signal(), situation(), SETTINGS, Room(4, Refusal.EXPOSURE_GROUP))
+    too_little = sized(signal(), passed, known, SETTINGS, Room(4, Refusal.EXPOSURE_GROUP))
     assert too_little is Refusal.EXPOSURE_GROUP
