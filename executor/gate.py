@@ -188,15 +188,16 @@ def _form(signal: Signal, known: Mapping[int, Market]) -> Form:
         return Form(Refusal.UNSUPPORTED)
     markets = [known.get(row) for row in signal.leg_market[:count]]
     outcomes = signal.leg_outcome[:count]
-    tradable = [
-        market for market in markets
-        if market and market.state == MarketState.ACTIVE and not market.taker_delay_ms
-    ]  # fmt: skip
+    tradable = [market for market in markets if market is not None and _tradable(market)]
     if len(tradable) != count or not all(outcome in BOTH for outcome in outcomes):
         return Form(Refusal.MARKET)
     bought = tuple(Outcome(outcome) for outcome in outcomes)
     legs = tuple(tradable)
     return Form(None, legs, bought, guaranteed_e4(legs, bought) if _named(signal, legs) else 0)
+
+
+def _tradable(market: Market) -> bool:
+    return market.state == MarketState.ACTIVE and not market.taker_delay_ms
 
 
 def _named(signal: Signal, markets: tuple[Market, ...]) -> bool:

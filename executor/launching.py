@@ -5,13 +5,13 @@ never used twice: the same intent can only ever be the same order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from executor.amounts import limit_amounts
 from executor.batch import Account, Batch, make_batch
 from executor.flights import Flight
-from executor.gate import Admitted
+from executor.gate import Admitted, Form
 from executor.legging import Plan, Standing
 from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
@@ -23,8 +23,7 @@ ORDER_TYPE = OrderKind.FOK
 """Baskets and repairs alike: an order that fills whole or not at all leaves no third outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """One order that is wanted."""
 
     market: Market
@@ -36,8 +35,7 @@ class Wish:
     """As the book shows it: amounts are rounded by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A batch that is signed: what is written first, and what is sent then."""
 
     basket: Basket
@@ -113,20 +111,13 @@ def basket_of(signal: Signal, admitted: Admitted, group: int, now_ms: int) -> Ba
     )
 
 
-def wishes_of(
-    signal: Signal, size_e6: int, markets: Mapping[int, Market], ticks_e4: Mapping[int, int]
-) -> list[Wish]:
-    """The orders of a signal."""
+def wishes_of(signal: Signal, size_e6: int, form: Form, ticks_e4: Mapping[int, int]) -> list[Wish]:
+    """The orders of a signal; a basket is bought."""
     return [
-        Wish(
-            market=markets[row],
-            outcome=Outcome(signal.leg_outcome[leg]),
-            side=Side(signal.leg_side[leg]),
-            price_e4=signal.leg_price_e4[leg],
-            size_e6=size_e6,
-            tick_e4=ticks_e4[row],
+        Wish(market, outcome, Side.BUY, price_e4, size_e6, ticks_e4[market.row])
+        for market, outcome, price_e4 in zip(
+            form.markets, form.outcomes, signal.leg_price_e4, strict=False
         )
-        for leg, row in enumerate(signal.leg_market[: signal.leg_count])
     ]
 
 

@@ -65,6 +65,8 @@ class Surroundings:
         self.channel_up = False
         """and would be seen."""
         self.markets: dict[int, Market] = {}
+        self._forms: dict[gate.FormKey, gate.Form] = {}
+        """Of those markets, and of no others."""
         self.generation = 0
         self.seen_signal = 0
         """Highest signal number looked at so far."""
@@ -82,6 +84,7 @@ class Surroundings:
             return None
         self.generation, rows = self._table.read()
         self.markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
+        self._forms = {}
         return rows
 
     # --- what follows from the journal ---
@@ -100,6 +103,10 @@ class Surroundings:
                 free_cash_usd_e6=state.free_cash_usd_e6,
             )
         return self._derived
+
+    def bring_up_to_date(self) -> None:
+        """Work it out now, so that the next signal does not have to."""
+        assert self.derived.version == self._chronicle.version
 
     @property
     def worth_usd_e6(self) -> int:
@@ -127,7 +134,7 @@ class Surroundings:
 
     def quotes(self, signal: Signal) -> dict[int, risk.Quote]:
         """The best levels of its markets at this moment."""
-        return {row: self._books.quote(row) for row in signal.leg_market[: signal.leg_count]}
+        return self._books.quotes(signal.leg_market[: signal.leg_count])
 
     def situation(self, quotes: dict[int, risk.Quote]) -> gate.Situation:
         """What the gate asks about."""
@@ -146,6 +153,7 @@ class Surroundings:
             free_cash_usd_e6=derived.free_cash_usd_e6 * margin_bps // BPS,
             markets=self.markets,
             ticks_e4={row: quote.tick_e4 for row, quote in quotes.items() if quote.tick_e4},
+            forms=self._forms,
         )
 
     def standing(self, group: int = 0, basket: int = 0) -> risk.Standing:

@@ -143,6 +143,10 @@ class Counters(Generic[RowT]):
         """Set a gauge; only the stage that owns the record may."""
         self.words.store(self._index[name], value)
 
+    def get(self, name: str) -> int:
+        """One of them."""
+        return self.words.load(self._index[name])
+
     def read(self) -> RowT:
         """All counters at once; each a moment older or newer than its neighbour."""
         return self._row(*[self.words.load(index) for index in self._index.values()])  # type: ignore[arg-type]

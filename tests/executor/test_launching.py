@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from executor.amounts import limit_amounts
 from executor.flights import Flight
-from executor.gate import Admitted
+from executor.gate import Admitted, Form
 from executor.keccak import keccak
 from executor.launching import (
     ORDER_TYPE,
@@ -30,7 +30,6 @@ ACCOUNT = account()
 JOURNAL = 77
 AT_MS = 1_795_000_000_123
 ADMITTED = Admitted(SIZE_E6, 20_000_000)
-BY_ROW = {one.row: one for one in MARKETS}
 numbers = st.integers(1, 2**63)
 
 
@@ -110,7 +109,8 @@ def test_what_is_written_is_what_is_sent_and_its_hash_is_eth_accounts(flight, si
 
 def test_a_signal_becomes_its_orders():
     one = signal()
-    made = wishes_of(one, SIZE_E6, BY_ROW, {0: 10, 1: 100, 2: 10})
+    form = Form(None, tuple(MARKETS), OUTCOMES, 20_000)
+    made = wishes_of(one, SIZE_E6, form, {0: 10, 1: 100, 2: 10})
     assert [(w.market.row, w.outcome, w.price_e4, w.size_e6, w.tick_e4) for w in made] == [
         (0, Outcome.YES, 6_000, SIZE_E6, 10), (1, Outcome.NO, 7_000, SIZE_E6, 100),
         (2, Outcome.NO, 5_900, SIZE_E6, 10),
