@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PROOFS ?= tests/proof tests/crash
+PROOFS ?= tests/proof tests/crash tests/shm
 
 .PHONY: setup run test proof crash soak soak-rate fuzz lockstep check bench clean
 
@@ -29,19 +29,19 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 proof: setup
-	$(BIN)/python -m pytest -m proof $(PROOFS) $(ARGS)
+	$(BIN)/python -m pytest -m "proof or contract" $(PROOFS) $(ARGS)
 
 crash: setup
-	$(BIN)/python -m tests.crash.campaign --cycles 2000 $(ARGS)
+	$(BIN)/python -m tests.crash --cycles 2000 $(ARGS)
 
 soak: setup
-	POLYTRIO_SOAK=long $(BIN)/python -m pytest -m proof tests/proof tests/crash $(ARGS)
+	POLYTRIO_SOAK=long $(BIN)/python -m pytest --timeout 0 -m "proof or contract" tests/proof tests/crash tests/shm $(ARGS)
 
 soak-rate: setup
 	$(BIN)/polytrio bench soak --profile twice --minutes 10 $(ARGS)
 
 fuzz: setup
-	$(BIN)/python -m pytest -m fuzz tests/fuzz $(ARGS)
+	$(BIN)/python -m pytest --timeout 0 -m fuzz tests/fuzz $(ARGS)
 
 lockstep: setup
 	$(BIN)/python -m tests.fuzz.lockstep $(ARGS)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from shm import backend
+from shm import backend, money
 from shm.codes import SUPERVISED, Role
 from shm.control import require_settings
 from shm.errors import ConfigError, PolytrioError
@@ -73,11 +73,13 @@ def environment(settings: Settings, sim: Settings | None = None) -> dict[str, st
 
 
 def deployed(config: Path | None, instance: str | None) -> Loaded:
-    """The settings of a deployment: those of the file, with the exchange at a known port."""
+    """The settings of a deployment: those of the file, with the venue's addresses."""
     overrides = {"POLYTRIO__INSTANCE": instance} if instance else {}
     loaded = read(config, {**os.environ, **overrides})
     settings = loaded.settings
     settings.require_supported()
+    if settings.mode == "live":
+        return derived(loaded, settings.with_live_addresses())
     port = settings.sim.port or SIM_PORT
     sim = msgspec.structs.replace(settings.sim, port=port)
     settings = msgspec.structs.replace(settings, sim=sim)
@@ -105,13 +107,14 @@ def up(config: Path | None, instance: str | None) -> None:
     """Make the segments, then become supervisord, which keeps the supervisor's lock for life."""
     loaded = deployed(config, instance)
     settings = loaded.settings
-    backend.require_usable()
+    backend.require_usable(live=settings.mode == "live")
     if not backend.NATIVE:
         log.warning(backend.notice())
     require_password(settings.key_path, os.environ)
     supervisord = tool("supervisord")
     lock = RoleLock(settings.instance, Role.SUPERVISOR)
     lock.take()
+    money.claim(settings.var_path, live=settings.mode == "live")
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     (settings.var_path / "log").mkdir(exist_ok=True)
     create_all(*loaded)

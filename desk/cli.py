@@ -50,7 +50,10 @@ def run(
     as_json: bool,
     password_fd: int | None,
 ) -> None:
-    """Run the whole system on the simulated exchange, with a live view. Ctrl-C ends it."""
+    """Run the whole system with a live view, on the simulated exchange unless told otherwise.
+
+    Ctrl-C ends it.
+    """
     from desk.run import run as run_system  # noqa: PLC0415
     from shm.sources import read  # noqa: PLC0415
 
@@ -129,6 +132,48 @@ def arm(wallet: str, config: Path | None, instance: str | None, as_json: bool) -
         click.echo(f'{{"armed": true, "after_ms": {armed_ms:.1f}}}')
     else:
         click.echo(f"armed after {armed_ms:.0f} ms")
+
+
+@main.command()
+@click.option("--reason", required=True, help="Why it differs; written into the journal.")
+@click.option("--yes", is_flag=True, help="Do not ask: accept the figures of --cash and --shares.")
+@click.option("--cash", default="", help="Dollars that the venue has more or less: +1.25, -3.")
+@click.option("--shares", multiple=True, help="The same of a token: TOKEN=+5; may be repeated.")
+@config_option
+@instance_option
+@json_option
+@known_errors
+def accept(
+    *,
+    reason: str,
+    yes: bool,
+    cash: str,
+    shares: tuple[str, ...],
+    config: Path | None,
+    instance: str | None,
+    as_json: bool,
+) -> None:
+    """Show what differs between journal and venue, and take it over once each figure was typed.
+
+    For deposits, withdrawals and shares that were moved by hand, while nothing is traded.
+    """
+    from desk import accepting, killing  # noqa: PLC0415
+    from shm.errors import InputError  # noqa: PLC0415
+
+    settings = killing.settings_of(instance, config)
+    if bool(cash or shares) != yes:
+        raise InputError("--yes goes with the exact figures (--cash, --shares), and they with it")
+    if yes:
+        tell(accepting.accept(settings, reason, accepting.chosen(cash, shares)), as_json)
+        return
+    found = accepting.differing(settings)
+    if as_json or not found:
+        tell(accepting.Accepted(found, accepted=False), as_json)
+        return
+    click.echo("\n".join(accepting.shown(found)))
+    if not accepting.confirmed(found, click.prompt):
+        raise killing.Unconfirmed(accepting.TAKEN_BACK)
+    tell(accepting.accept(settings, reason, found), as_json)
 
 
 @main.command()

@@ -2,8 +2,9 @@
 
 The same code that decides, given the same books: legs and what they cost, what the basket pays
 over the settlement line, the hurdle part by part, every check of the gate with its figures, the
-walk down the levels. Only what the engine keeps to itself (cooldowns, markets spoken for) is not
-seen from here; its own last word is shown beside. desk/explain_text.py has it for people.
+walk down the levels, what the executor would sell instead of buying. Only which markets are spoken
+for is not seen from here; the engine's own last word is shown beside. desk/explain_text.py has it
+for people.
 """
 
 import time
@@ -14,7 +15,6 @@ from desk.basket_list import Listed, listed, outcome_word, slug_of, verdict_word
 from engine.baskets import Basket
 from engine.gate import Candidate, size_cap_e6
 from engine.hurdle import YEAR_MS, hurdle_e8, tie_reserve_e8, yearly_return_e6
-from engine.inventory import Form, Held, chosen_form
 from engine.pricer import Edge, Pricer, Top
 from engine.walk import E8_PER_E4, Order, Stretch, walked
 from shm.codes import BasketKind, Outcome, Role, Side
@@ -22,6 +22,7 @@ from shm.control import SwitchBoard, require_settings
 from shm.errors import InputError
 from shm.fabric import Fabric
 from shm.fees import share_fee_e8
+from shm.inventory import Form, Held, chosen_form
 from shm.layout import BOOK, POSITION
 from shm.payoff import Leg, payoff
 from shm.roles import RoleTable
@@ -58,6 +59,7 @@ class Explained(NamedTuple):
     pricer: Pricer
     moment: Moment
     held: Mapping[int, Held]
+    """By row, what the executor may sell; empty where `executor.inventory` is off."""
 
     @property
     def edge(self) -> Edge | None:
@@ -146,12 +148,18 @@ class Explained(NamedTuple):
 
     @property
     def form(self) -> Form | None:
-        """How the order would use what is held; None without an order."""
+        """How the executor would carry the order out; None without an order."""
         order, taken = self.order, self.taken
         if order is None or taken is None:
             return None
-        capital = self.settings.capital_cost_per_year_e6, self.left_ms
-        return chosen_form(taken, order.limits_e4, order.size_e6, self.held, capital)
+        return chosen_form(taken, order.limits_e4, order.size_e6, self.held)
+
+    @property
+    def saved_usd_e6(self) -> int:
+        """What the capital that sales free would have cost until the expiry, rounded down."""
+        freed_usd_e6 = self.form.freed_usd_e6 if self.form else 0
+        per_year_e6, left_ms = self.settings.capital_cost_per_year_e6, max(0, self.left_ms)
+        return freed_usd_e6 * per_year_e6 * left_ms // (10**6 * YEAR_MS)
 
     @property
     def stretches(self) -> list[Stretch]:
@@ -186,11 +194,18 @@ class Explained(NamedTuple):
         switch = "on" if self.moment.trading else "off"
         yield Check("trading", self.moment.trading, f"the switch is {switch}")
         yield from self._ages(taken)
-        yield Check(
-            "cooldown", None, f"{self.settings.cooldown_ms} ms after an order; engine's own"
-        )
+        yield self._cooldown()
         yield Check("free", None, "no leg may be spoken for; engine's own")
         yield self._size()
+
+    def _cooldown(self) -> Check:
+        until_ns, pause = self.one.row.cooling_until_ns, f"{self.settings.cooldown_ms} ms"
+        if until_ns == 0:
+            return Check("cooldown", True, f"no orders yet; {pause} after each")
+        left_ms = (until_ns - self.moment.now_ns) / NS_PER_MS
+        if left_ms > 0:
+            return Check("cooldown", False, f"another {left_ms:,.0f} ms; {pause} after its orders")
+        return Check("cooldown", True, f"over since {-left_ms:,.0f} ms; {pause} after its orders")
 
     def _ages(self, taken: Sequence[Leg]) -> Iterator[Check]:
         settings, moment = self.settings, self.moment
@@ -272,7 +287,7 @@ class Explained(NamedTuple):
         return {
             "sold": [slug_of(leg.market) for leg in form.legs if leg.side is Side.SELL],
             "freed_usd_e6": form.freed_usd_e6,
-            "saved_usd_e6": form.saved_usd_e6,
+            "saved_usd_e6": self.saved_usd_e6,
         }
 
 
@@ -280,7 +295,8 @@ def explained(instance: str, wanted: str) -> Explained:
     """The basket with this id, or the only one whose id begins so."""
     one = _find(listed(instance), wanted)
     fabric = Fabric(instance)
-    settings = require_settings(fabric).engine
+    every = require_settings(fabric)
+    settings = every.engine
     basket = _basket(one)
     table = fabric.read_table("books", BOOK)
     roles = RoleTable(fabric.segment("control", writable=False))
@@ -291,9 +307,10 @@ def explained(instance: str, wanted: str) -> Explained:
             pricer.observe(leg.market.row, book, table.seen, roles.epoch(Role.INGEST))
     positions = fabric.read_table("positions", POSITION)
     held = {
-        leg.market.row: Held(position.yes_e6, position.no_e6)
+        leg.market.row: Held(position.yes_free_e6, position.no_free_e6)
         for leg in basket.legs
-        if (position := positions.read(leg.market.row)) is not None
+        if every.executor.inventory
+        and (position := positions.read(leg.market.row)) is not None
         and position.market_key == leg.market.key
     }
     now_ns = time.monotonic_ns()

@@ -87,6 +87,6 @@ def _walk_lines(about: Explained) -> Iterator[str]:
     if form is not None and form.freed_usd_e6:
         sold = [slug_of(leg.market) for leg in form.legs if leg.side is Side.SELL]
         yield (
-            f"  from what is held, {', '.join(sold)} could be sold instead (not sent yet): frees "
+            f"  of what is held, {', '.join(sold)} would be sold instead: frees "
             f"${form.freed_usd_e6 / 1e6:,.2f} until the expiry"
         )

@@ -1,8 +1,8 @@
 """`polytrio run`: the whole system in the foreground, from nothing to a live view, and back.
 
-Starts the simulated exchange, makes the segments, runs the stages as a process tree, discovers the
-ladders, shows what happens, and at the end stops trading first, compares cash and positions with
-the exchange's own ledger, and leaves nothing behind.
+Starts the simulated exchange (real money goes to the venue instead), makes the segments, runs the
+stages as a process tree, discovers the ladders, shows what happens, and at the end stops trading
+first, compares cash and positions with the exchange's own ledger, and leaves nothing behind.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,11 +25,11 @@ from desk import exchange, summary
 from desk.aside import put_journal_aside
 from desk.killing import carried_out
 from desk.mirrored import Feed
-from desk.processes import StageEnded, Tree, stage_children
+from desk.processes import Child, StageEnded, Tree, stage_children
 from desk.serve import Desk
 from desk.snapshot import Observer, Snapshot
 from desk.view import Screen, plain_line
-from shm import backend
+from shm import backend, money
 from shm.codes import STAGES, SUPERVISED, Role, StageState
 from shm.kill import DIR_MODE, Kill
 from shm.passwords import needs_password, obtained, wipe
@@ -81,9 +82,9 @@ class Run:
             lock = RoleLock(self.settings.instance, Role.SUPERVISOR)
             lock.take()
             stack.callback(lock.release)
+            money.claim(self.settings.var_path, live=self.settings.mode == "live")
             logs = self.settings.var_path / "log"
-            sim, self.settings = await exchange.start(self.settings, logs / "sim.log")
-            put_journal_aside(self.settings.var_path)
+            sim = await self._exchange(logs / "sim.log")
             try:
                 fabric = create_all(*derived(self.loaded, self.settings))
                 stack.callback(destroy_all, self.settings.instance)
@@ -91,11 +92,20 @@ class Run:
                 kill = Kill(fabric, self.settings.var_path)
                 self._heed_kill_signal(kill)
                 supervision = Supervision(fabric)
-                tree = Tree(fabric, [*children, sim], supervision, kill, self.password)
+                tree = Tree(fabric, [*children, *sim], supervision, kill, self.password)
                 await self._supervised(tree, kill, stop)
             finally:
-                await Tree.stop_children([sim], STOP_PATIENCE_S)
+                await Tree.stop_children(sim, STOP_PATIENCE_S)
         return 0
+
+    async def _exchange(self, log: Path) -> list[Child]:
+        """Whoever takes our orders: the venue, or an exchange of our own, which begins anew."""
+        if self.settings.mode == "live":
+            self.settings = self.settings.with_live_addresses()
+            return []
+        sim, self.settings = await exchange.start(self.settings, log)
+        put_journal_aside(self.settings.var_path)
+        return [sim]
 
     def _heed_signals(self, stop: asyncio.Event) -> None:
         def end() -> None:
@@ -130,6 +140,7 @@ class Run:
             observer = Observer(self.settings.instance)
             await self._until_ready(observer, tasks, stop)
             desk.panel.set_trading(enabled=True)
+            self._say_how_to_arm(observer)
             await self._show(observer, tasks, stop)
             desk.panel.set_trading(enabled=False)
             last, state = await self._settled(observer)
@@ -184,6 +195,15 @@ class Run:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), left_s)
 
+    def _say_how_to_arm(self, observer: Observer) -> None:
+        """With real money nothing is sent before somebody has typed whose it is."""
+        if self.settings.mode == "live":
+            wallet = "0x" + observer.look().account.wallet[-20:].hex()
+            self._tell(
+                f"REAL MONEY of wallet {wallet}: nothing is sent until "
+                "`polytrio arm --wallet ADDRESS`"
+            )
+
     def _tell(self, line: str) -> None:
         """Say something that is no figure; a full screen has it in its title instead."""
         _log.warning("%s", line)
@@ -205,11 +225,14 @@ class Run:
         """Wait until nothing is on its way and both ledgers say the same, or patience ends."""
         patience_s = SETTLE_HURRIED_S if self.hurried else SETTLE_S
         deadline_s = time.monotonic() + patience_s
+        live = self.settings.mode == "live"  # the executor itself compares with a venue
         while True:
-            state = await exchange.ask_state(self.settings.venues.clob_url)
+            url = self.settings.venues.clob_url
+            state = None if live else await exchange.ask_state(url)
             now = observer.look()
             quiet = now.account.reserved_usd_e6 == 0
-            if (quiet and summary.agrees(now, state)) or time.monotonic() > deadline_s:
+            agreed = quiet and (live or summary.agrees(now, state))
+            if agreed or time.monotonic() > deadline_s:
                 return now, state
             await asyncio.sleep(POLL_S)
 
@@ -255,7 +278,7 @@ def run(
     """Run the system; see the module. Returns the exit code."""
     settings = loaded.settings
     settings.require_supported()
-    backend.require_usable()
+    backend.require_usable(live=settings.mode == "live")
     signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})
     settings.var_path.mkdir(parents=True, exist_ok=True, mode=DIR_MODE)
     log = settings.var_path / "log" / "run.log"

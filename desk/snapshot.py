@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from desk.modes import ModesWatch
 from shm import layout
-from shm.codes import STAGES, SUPERVISED, FlightState, MarketState, Outcome, Role
+from shm.codes import STAGES, SUPERVISED, FlightState, MarketState, Outcome, Role, Side
 from shm.fabric import Fabric, TableReader
 from shm.histogram import percentile
 from shm.layout import (
@@ -134,7 +134,10 @@ class Observer:
             for leg in range(flight.leg_count):
                 book = self._books.read(flight.leg_market[leg])
                 if book is not None and flight.leg_filled_e6[leg]:
-                    bid_e4 = _bid_e4(book, yes=flight.leg_outcome[leg] == Outcome.YES)
+                    # What was sold from inventory stands for its opposite (executor/flights.py).
+                    wants_yes = flight.leg_outcome[leg] == Outcome.YES
+                    wants_yes = wants_yes is (flight.leg_side[leg] == Side.BUY)
+                    bid_e4 = _bid_e4(book, yes=wants_yes)
                     value_usd_e6 += bid_e4 * flight.leg_filled_e6[leg] // PRICE_ONE_E4
         return value_usd_e6
 

@@ -87,6 +87,8 @@ class Status:
             f"exposure ${account.exposure_usd_e6 / 1e6:,.2f}"
         )
         found = [head, *self._kill_lines()]
+        if account.mode == Mode.HALTED and account.cause == Cause.DIFFERENCE:
+            found.append("  `polytrio accept` shows what differs from the venue, and can accept it")
         if self.modes is not None:
             found += [f"  {line}" for line in self.modes.lines()]
         for role, seen in self.roles.items():

@@ -78,6 +78,7 @@ def summary(
         "baskets_missed": executor.baskets_missed,
         "baskets_unwound": executor.repairs_unwound,
         "repairs_sent": executor.repairs_sent,
+        "legs_sold": executor.legs_sold,
         "partial_reasons": reasons,
         "cash_usd_e6": now.account.cash_usd_e6,
         "exchange_cash_usd_e6": account.get("cash_usd_e6"),

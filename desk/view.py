@@ -104,7 +104,8 @@ def _money(now: Snapshot) -> RenderableType:
         ("fees ", "dim"), f"${account.fee_usd_e6 / 1e6:,.2f}   ",
         ("baskets ", "dim"),
         f"{executor.baskets_complete} complete, {executor.baskets_partial} partial, "
-        f"{executor.baskets_missed} missed, {executor.repairs_unwound} sold again",
+        f"{executor.baskets_missed} missed, {executor.repairs_unwound} sold again, "
+        f"{executor.legs_sold} legs from inventory",
     )  # fmt: skip
     return Panel(Group(line, _risk(now)))
 

@@ -133,7 +133,7 @@ cdef extern from "loop.h" nogil:
     bint pt_best_order(pt_walk *, int64_t, int64_t, int64_t, pt_order *)
     bint pt_take_update(pt_core *, const pt_update *, uint64_t)
     bint pt_take_conflated(pt_core *, uint32_t, uint64_t)
-    void pt_hear(pt_core *, const pt_report *, uint64_t)
+    bint pt_hear(pt_core *, const pt_report *, uint64_t)
     void pt_release_overdue(pt_core *, uint64_t)
     bint pt_show(pt_core *, uint64_t)
     void pt_follow_ingest(pt_core *)

@@ -292,7 +292,8 @@ cdef class Kernel(_Core):
 
     def hear(self, report, uint64_t now_ns):
         cdef bytes packed = REPORT.pack(report)
-        pt_hear(self.core, <const pt_report *>PyBytes_AS_STRING(packed), now_ns)
+        if not pt_hear(self.core, <const pt_report *>PyBytes_AS_STRING(packed), now_ns):
+            raise fenced(self.signals.fence)
 
     def release_overdue(self, uint64_t now_ns):
         pt_release_overdue(self.core, now_ns)

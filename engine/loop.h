@@ -4,67 +4,6 @@
 
 #include "core.h"
 
-/* --- what became of signals -------------------------------------------------------------------- */
-
-static inline void pt_free_pending(pt_core *core, pt_pending *pending, uint64_t now_ns) {
-    pt_wait_after(core, pending->basket, now_ns);
-    for (uint32_t i = 0; i < pending->legs; i++)
-        if (core->held[pending->row[i]] == pending->signal)
-            core->held[pending->row[i]] = 0;
-    pending->signal = 0;
-    core->pending_count--;
-}
-
-static inline pt_pending *pt_find_pending(pt_core *core, uint64_t signal) {
-    for (uint32_t i = 0; signal != 0 && i < PT_PENDING_MAX; i++)
-        if (core->pending[i].signal == signal)
-            return &core->pending[i];
-    return NULL;
-}
-
-static inline void pt_hear(pt_core *core, const pt_report *report, uint64_t now_ns) {
-    pt_add(&core->stats->reports_seen, 1);
-    pt_tape_report(core, report, now_ns);
-    if (report->kind == PT_REPORT_SENT)
-        for (uint32_t number = 0; number < core->plan->baskets; number++)
-            if (core->plan->basket[number].id == report->basket)
-                core->memory.cooling_until_ns[number] = now_ns + (uint64_t)core->limits.cooldown_ns;
-    pt_pending *pending = pt_find_pending(core, report->signal);
-    if (pending == NULL)
-        return;
-    if (report->kind == PT_REPORT_REFUSED)
-        pt_free_pending(core, pending, now_ns);
-    else if (report->kind >= PT_REPORT_COMPLETE && report->kind <= PT_REPORT_MISSED)
-        pending->reported_ns = now_ns;
-}
-
-static inline bool pt_books_moved(const pt_core *core, const pt_pending *pending) {
-    for (uint32_t i = 0; i < pending->legs; i++) {
-        uint32_t row = pending->row[i];
-        uint64_t version = core->plan->fact[row].key == 0 ? 0 : core->seen[row].version;
-        if (version == pending->version[i])
-            return false;
-    }
-    return true;
-}
-
-/* Frees what is finished: reported and the books have moved on, or nobody ever reported. */
-static inline void pt_release_overdue(pt_core *core, uint64_t now_ns) {
-    pt_tape_plain(core, PT_TAPE_RELEASE, now_ns);
-    for (uint32_t i = 0; i < PT_PENDING_MAX; i++) {
-        pt_pending *pending = &core->pending[i];
-        if (pending->signal == 0)
-            continue;
-        bool over = pending->reported_ns != 0
-                        ? pt_books_moved(core, pending) ||
-                              (int64_t)(now_ns - pending->reported_ns) >
-                                  (int64_t)PT_HOLD_AFTER_REPORT_NS
-                        : (int64_t)(now_ns - pending->created_ns) > core->limits.signal_wait_ns;
-        if (over)
-            pt_free_pending(core, pending, now_ns);
-    }
-}
-
 /* --- for people -------------------------------------------------------------------------------- */
 
 static inline void pt_fill_basket_row(const pt_core *core, uint32_t number, uint64_t now_ns,
@@ -92,6 +31,7 @@ static inline void pt_fill_basket_row(const pt_core *core, uint32_t number, uint
     row->hurdle_e8 = basket->hurdle_e8;
     row->size_e6 = edge.size_e6;
     row->evaluated_ns = now_ns;
+    row->cooling_until_ns = core->memory.cooling_until_ns[number];
     for (uint32_t i = 0; i < basket->legs; i++) {
         row->leg_market[i] = leg[i].row;
         row->leg_outcome[i] = leg[i].yes ? PT_YES : PT_YES + 1;
@@ -99,19 +39,87 @@ static inline void pt_fill_basket_row(const pt_core *core, uint32_t number, uint
     }
 }
 
+static inline bool pt_show_one(pt_core *core, uint32_t number, uint64_t now_ns) {
+    pt_basket_row row;
+    pt_fill_basket_row(core, number, now_ns, &row);
+    return pt_latch_write((uint64_t *)(core->baskets + number * core->basket_stride), sizeof row,
+                          core->fence, (const uint64_t *)&row) == PT_OK;
+}
+
 /* Shows a slice of the baskets, so that no turn is long; false: our epoch is over. */
 static inline bool pt_show(pt_core *core, uint64_t now_ns) {
     uint32_t count = core->plan->baskets;
-    pt_basket_row row;
-    for (uint32_t i = 0; i < PT_SHOW_ROWS && i < count; i++) {
-        uint32_t number = (core->show_from + i) % count;
-        pt_fill_basket_row(core, number, now_ns, &row);
-        if (pt_latch_write((uint64_t *)(core->baskets + number * core->basket_stride), sizeof row,
-                           core->fence, (const uint64_t *)&row) != PT_OK)
+    for (uint32_t i = 0; i < PT_SHOW_ROWS && i < count; i++)
+        if (!pt_show_one(core, (core->show_from + i) % count, now_ns))
             return false;
-    }
     core->show_from = (core->show_from + PT_SHOW_ROWS) % (count == 0 ? 1 : count);
     return true;
+}
+
+/* --- what became of signals -------------------------------------------------------------------- */
+
+static inline void pt_free_pending(pt_core *core, pt_pending *pending, uint64_t now_ns) {
+    pt_wait_after(core, pending->basket, now_ns);
+    for (uint32_t i = 0; i < pending->legs; i++)
+        if (core->held[pending->row[i]] == pending->signal)
+            core->held[pending->row[i]] = 0;
+    pending->signal = 0;
+    core->pending_count--;
+}
+
+static inline pt_pending *pt_find_pending(pt_core *core, uint64_t signal) {
+    for (uint32_t i = 0; signal != 0 && i < PT_PENDING_MAX; i++)
+        if (core->pending[i].signal == signal)
+            return &core->pending[i];
+    return NULL;
+}
+
+/* Charges a cooldown for what was sent, frees what is over; false: our epoch is over. */
+static inline bool pt_hear(pt_core *core, const pt_report *report, uint64_t now_ns) {
+    pt_add(&core->stats->reports_seen, 1);
+    pt_tape_report(core, report, now_ns);
+    if (report->kind == PT_REPORT_SENT)
+        for (uint32_t number = 0; number < core->plan->baskets; number++)
+            if (core->plan->basket[number].id == report->basket) {
+                core->memory.cooling_until_ns[number] = now_ns + (uint64_t)core->limits.cooldown_ns;
+                if (!pt_show_one(core, number, now_ns))
+                    return false;
+            }
+    pt_pending *pending = pt_find_pending(core, report->signal);
+    if (pending == NULL)
+        return true;
+    if (report->kind == PT_REPORT_REFUSED)
+        pt_free_pending(core, pending, now_ns);
+    else if (report->kind >= PT_REPORT_COMPLETE && report->kind <= PT_REPORT_MISSED)
+        pending->reported_ns = now_ns;
+    return true;
+}
+
+static inline bool pt_books_moved(const pt_core *core, const pt_pending *pending) {
+    for (uint32_t i = 0; i < pending->legs; i++) {
+        uint32_t row = pending->row[i];
+        uint64_t version = core->plan->fact[row].key == 0 ? 0 : core->seen[row].version;
+        if (version == pending->version[i])
+            return false;
+    }
+    return true;
+}
+
+/* Frees what is finished: reported and the books have moved on, or nobody ever reported. */
+static inline void pt_release_overdue(pt_core *core, uint64_t now_ns) {
+    pt_tape_plain(core, PT_TAPE_RELEASE, now_ns);
+    for (uint32_t i = 0; i < PT_PENDING_MAX; i++) {
+        pt_pending *pending = &core->pending[i];
+        if (pending->signal == 0)
+            continue;
+        bool over = pending->reported_ns != 0
+                        ? pt_books_moved(core, pending) ||
+                              (int64_t)(now_ns - pending->reported_ns) >
+                                  (int64_t)PT_HOLD_AFTER_REPORT_NS
+                        : (int64_t)(now_ns - pending->created_ns) > core->limits.signal_wait_ns;
+        if (over)
+            pt_free_pending(core, pending, now_ns);
+    }
 }
 
 /* --- the loop ---------------------------------------------------------------------------------- */
@@ -145,7 +153,8 @@ static inline uint64_t pt_turn(pt_core *core) {
     pt_report report;
     pt_update update;
     for (; pt_ring_pop(core->reports, (uint64_t *)&report); done++)
-        pt_hear(core, &report, pt_now_ns());
+        if (!pt_hear(core, &report, pt_now_ns()))
+            return UINT64_MAX;
     pt_follow_ingest(core);
     for (uint32_t i = 0; i < PT_UPDATE_BATCH && pt_ring_pop(core->updates, (uint64_t *)&update);
          i++, done++)

@@ -86,20 +86,37 @@ class Pricer:
             for leg in basket.legs:
                 of_row[leg.market.row].append(number)
         self._of_row = {row: tuple(dict.fromkeys(numbers)) for row, numbers in of_row.items()}
+        self._legs = [[self._leg(leg, basket) for leg in basket.legs] for basket in baskets]
+        self._payout_e4 = [basket.payout_e4 for basket in baskets]
+        self._edges: dict[int, Edge | None] = {}
+        """Worked out since a book of the basket's last changed."""
+
+    def _leg(self, leg: Leg, basket: Basket) -> tuple[int, bool, Sequence[int], int]:
+        """(market row, whether it is YES, its fees, fewest shares quoted that make it a leg)."""
+        assert leg.side is Side.BUY
+        row, yes = leg.market.row, leg.outcome is Outcome.YES
+        return row, yes, self._fees[row], max(1, leg.market.min_size_e6 * basket.optional)
 
     def observe(self, row: int, book: Book, version: int, ingest_epoch: int) -> None:
         """Remember a market's book; other markets' rows than the baskets' are ignored."""
         key = self.keys.get(row)
         if key is not None:
             self._seen[row] = top_of(book, version, key, ingest_epoch), book
+            self._unlearn(row)
 
     def forget(self, row: int) -> None:
         """A market's book could not be read: it has no quotes until it can."""
         self._seen.pop(row, None)
+        self._unlearn(row)
+
+    def _unlearn(self, row: int) -> None:
+        for number in self.of_row(row):
+            self._edges.pop(number, None)
 
     def top(self, row: int) -> Top:
         """What was last seen of a market."""
-        return self._seen[row][0] if row in self._seen else NO_TOP
+        seen = self._seen.get(row)
+        return NO_TOP if seen is None else seen[0]
 
     def of_row(self, row: int) -> tuple[int, ...]:
         """Numbers of the baskets that a market is a leg of."""
@@ -119,15 +136,15 @@ class Pricer:
 
     def payout_e4(self, number: int, taken: Sequence[Leg]) -> int:
         """What a unit of the legs that are bought pays."""
-        basket = self.baskets[number]
-        return basket.payout_e4 - (len(basket.legs) - len(taken)) * PRICE_ONE_E4
+        left_out = len(self.baskets[number].legs) - len(taken)
+        return self._payout_e4[number] - left_out * PRICE_ONE_E4
 
     def _quoted_e6(self, leg: Leg) -> int:
         """Size at the best price of a leg's token; 0 if it is not quoted."""
-        top = self.top(leg.market.row)
-        if not top.usable:
+        seen = self._seen.get(leg.market.row)
+        if seen is None or not seen[0].usable:
             return 0
-        return top.ask_size_e6 if leg.outcome is Outcome.YES else top.bid_size_e6
+        return seen[0].ask_size_e6 if leg.outcome is Outcome.YES else seen[0].bid_size_e6
 
     def _worth_an_order(self, leg: Leg) -> bool:
         quoted_e6 = self._quoted_e6(leg)
@@ -135,19 +152,28 @@ class Pricer:
 
     def edge(self, number: int) -> Edge | None:
         """Worth of a basket, or None while a price that it needs is not quoted."""
-        taken = self.taken(number)
-        if taken is None:
-            return None
-        gross_e8 = self.payout_e4(number, taken) * E8_PER_E4
-        fee_e8 = 0
-        for leg in taken:
-            assert leg.side is Side.BUY
-            top = self.top(leg.market.row)
-            yes = leg.outcome is Outcome.YES
+        if number not in self._edges:
+            self._edges[number] = self._worth(number)
+        return self._edges[number]
+
+    def _worth(self, number: int) -> Edge | None:
+        optional = self.baskets[number].optional
+        gross_e8, fee_e8, sizes_e6 = self._payout_e4[number] * E8_PER_E4, 0, []
+        for row, yes, fees_e8, least_e6 in self._legs[number]:
+            top = self.top(row)
+            quoted_e6 = top.ask_size_e6 if yes else top.bid_size_e6
+            if not top.usable or quoted_e6 < least_e6:
+                if not optional:
+                    return None
+                gross_e8 -= PRICE_ONE_E4 * E8_PER_E4
+                continue
             price_e4 = top.ask_price_e4 if yes else PRICE_ONE_E4 - top.bid_price_e4
             gross_e8 -= price_e4 * E8_PER_E4
-            fee_e8 += self._fees[leg.market.row][price_e4]
-        return Edge(gross_e8, gross_e8 - fee_e8, min(map(self._quoted_e6, taken)))
+            fee_e8 += fees_e8[price_e4]
+            sizes_e6.append(quoted_e6)
+        if len(sizes_e6) < LEGS_MIN:
+            return None
+        return Edge(gross_e8, gross_e8 - fee_e8, min(sizes_e6))
 
     def hits(self, row: int, hurdles_e8: Sequence[int]) -> list[int]:
         """Numbers of a market's baskets whose net edge reaches their hurdle."""

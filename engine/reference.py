@@ -323,6 +323,7 @@ class PythonCore:
         if report.kind == ReportKind.SENT and report.basket in self._plan.pricer.number_of:
             cooldown_ns = self._settings.cooldown_ms * 1_000_000
             self._holds.cooling_until_ns[report.basket] = now_ns + cooldown_ns
+            self._show_one(self._plan.pricer.number_of[report.basket], now_ns)
         pending = self._on_way.by_signal.get(report.signal)
         if pending is None or report.kind not in FINAL:
             return
@@ -366,15 +367,18 @@ class PythonCore:
         """Write what some baskets are worth; a slice a turn, so that no turn is long."""
         count = len(self._plan.pricer.baskets)
         for offset in range(min(SHOW_ROWS, count)):
-            number = (self._show_from + offset) % count
-            basket, verdict = self._plan.pricer.baskets[number], self._verdicts[number]
-            row = basket_row(basket, self.edge(number), self._plan.hurdles_e8[number], verdict)
-            self._table.write(
-                number,
-                row._replace(
-                    generation=self._generation,
-                    settings_version=self._settings_version,
-                    evaluated_ns=now_ns,
-                ),
-            )
+            self._show_one((self._show_from + offset) % count, now_ns)
         self._show_from = (self._show_from + SHOW_ROWS) % max(1, count)
+
+    def _show_one(self, number: int, now_ns: int) -> None:
+        basket, verdict = self._plan.pricer.baskets[number], self._verdicts[number]
+        row = basket_row(basket, self.edge(number), self._plan.hurdles_e8[number], verdict)
+        self._table.write(
+            number,
+            row._replace(
+                generation=self._generation,
+                settings_version=self._settings_version,
+                evaluated_ns=now_ns,
+                cooling_until_ns=self._holds.cooling_until_ns.get(basket.id, 0),
+            ),
+        )

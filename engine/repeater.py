@@ -107,6 +107,9 @@ class Repeater(PythonCore):
         self._decisions.append(Decision(number, verdict, self._said))
         return verdict
 
+    def _show_one(self, number: int, now_ns: int) -> None:
+        """The other core shows what there is to be seen."""
+
     def _push(self, row: Signal) -> bool:
         if self._full:
             return False

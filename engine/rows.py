@@ -10,6 +10,8 @@ from shm.codes import Outcome, Verdict
 from shm.layout import BASKET_ROW, MAX_LEGS, SIGNAL, BasketRow, Signal
 from shm.payoff import Leg
 
+_NO_LEGS = (0,) * MAX_LEGS
+
 
 def basket_row(basket: Basket, edge: Edge | None, hurdle_e8: int, verdict: Verdict) -> BasketRow:
     """What a basket is worth; generation, version and time are left at zero."""
@@ -39,7 +41,7 @@ def basket_row(basket: Basket, edge: Edge | None, hurdle_e8: int, verdict: Verdi
 
 
 def _padded(values: Sequence[int]) -> tuple[int, ...]:
-    return (*values, *(0 for _ in range(MAX_LEGS - len(values))))
+    return (*values, *_NO_LEGS[len(values) :])
 
 
 def leg_columns(

@@ -5,7 +5,7 @@ Pure. The gate (executor/gate.py) asks whether the signal is whole and worth som
 """
 
 from executor import gate, risk
-from executor.gate import Admitted, Form, Room, Situation
+from executor.gate import Admitted, Room, Shape, Situation
 from shm.codes import Purpose, Refusal
 from shm.layout import Signal
 from shm.limits import RiskSettings
@@ -27,7 +27,7 @@ def admit(
     passed = gate.judged(signal, situation, settings)
     if isinstance(passed, Refusal):
         return passed
-    wanted = wanted_of(signal, passed.form, quotes)
+    wanted = wanted_of(signal, passed.shape, quotes)
     reason = risk.refusal(wanted, standing, risk_limits)
     if reason is not None:
         return reason
@@ -35,15 +35,15 @@ def admit(
     return gate.sized(signal, passed, situation, settings, Room(shares, limit))
 
 
-def wanted_of(signal: Signal, form: Form, quotes: dict[int, risk.Quote]) -> risk.Wanted:
+def wanted_of(signal: Signal, shape: Shape, quotes: dict[int, risk.Quote]) -> risk.Wanted:
     """A signal that has passed the gate, as risk sees it."""
-    markets = form.markets
+    markets = shape.markets
     return risk.Wanted(
         Purpose.BASKET,
         signal.basket,
         markets[0].group,
         markets,
-        form.outcomes,
+        shape.outcomes,
         signal.leg_price_e4[: len(markets)],
         signal.payout_e4,
         signal.limit_net_e8,

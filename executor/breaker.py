@@ -45,7 +45,7 @@ class Signs:
     """The venue refused an order for want of cash or allowance."""
     difference: str = ""
     """What a comparison could not explain."""
-    strangers_known: int = 0
+    strangers_known: frozenset[str] = frozenset()
     """Orders of others with this wallet that were there when the ledger was found true."""
 
 
@@ -103,6 +103,9 @@ def _settlement(
     failures = state.failures(signs.now_ms)
     if failures >= limits.max_settlement_failures:
         text = f"{failures} trades of the last hour failed on chain"
+        yield Demand(Mode.HALTED, Cause.SETTLEMENT, text)
+    if state.unproven():
+        text = "an order was called filled, and nobody can say what became of it"
         yield Demand(Mode.HALTED, Cause.SETTLEMENT, text)
     waits_ms = state.unsettled_ms(signs.now_ms)
     if waits_ms > limits.max_unsettled_s * 1_000:
@@ -163,7 +166,7 @@ def _own(
         yield Demand(Mode.HALTED, Cause.JOURNAL, signs.journal_trouble)
     if signs.difference:
         yield Demand(Mode.HALTED, Cause.DIFFERENCE, signs.difference)
-    if len(state.strangers) > signs.strangers_known:
+    if not state.strangers <= signs.strangers_known:
         text = "an order of this wallet filled that is not ours"
         yield Demand(Mode.HALTED, Cause.STRANGER, text)
 

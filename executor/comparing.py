@@ -55,7 +55,9 @@ class Comparison:
     cash_usd_e6: int
     """Theirs less ours, beyond what the payouts explain."""
     positions: tuple[str, ...]
-    """Tokens that differ, and are not explained."""
+    """Tokens that differ, and are not explained,"""
+    sizes_e6: tuple[int, ...] = ()
+    """and theirs less ours, of each."""
 
     @property
     def clean(self) -> bool:
@@ -73,8 +75,7 @@ def compare(
     """Compare, and explain what can be explained."""
     gone, differing = [], []
     for token, size_e6 in theirs.positions_e6.items():
-        holding = ledger.holdings.get(token)
-        ours_e6 = holding.size_e6 if holding else 0
+        ours_e6 = _size_e6(ledger, token)
         if abs(ours_e6 - size_e6) <= tolerance.size_e6:
             continue
         over = token in tokens and tokens[token][0].expiry_ms <= now_ms
@@ -88,7 +89,14 @@ def compare(
         differing += [token for token, _ in gone]
         paid = ()
     rest = cash_usd_e6 - sum(one.paid_usd_e6 for one in paid)
-    return Comparison(paid, 0 if abs(rest) <= tolerance.usd_e6 else rest, tuple(differing))
+    unexplained = 0 if abs(rest) <= tolerance.usd_e6 else rest
+    sizes_e6 = tuple(theirs.positions_e6[token] - _size_e6(ledger, token) for token in differing)
+    return Comparison(paid, unexplained, tuple(differing), sizes_e6)
+
+
+def _size_e6(ledger: Ledger, token: str) -> int:
+    holding = ledger.holdings.get(token)
+    return holding.size_e6 if holding else 0
 
 
 def _payouts(

@@ -190,7 +190,7 @@ class Doctor:
         if self._rpc is None:
             self.checks.append(
                 exam.unchecked(
-                    "chain",
+                    exam.CHAIN,
                     "no RPC is named, so nobody has asked the chain itself whether contracts and "
                     "wallet are there",
                     "name one with --rpc https://...",
@@ -329,6 +329,8 @@ def _settings(config: Path | None, instance: str | None) -> Settings:
     settings = load_settings(config, dict(os.environ))
     if instance:
         settings = msgspec.structs.replace(settings, instance=instance)
+    if settings.mode == "live":
+        settings = settings.with_live_addresses()
     try:
         return read_settings(Fabric(settings.instance)) or settings
     except SegmentError:

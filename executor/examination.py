@@ -17,6 +17,8 @@ ADAPTERS = {
     "neg-risk adapter": "0xadA2005600Dec949baf300f4C6120000bDB6eAab",
 }
 """Contracts that turn money into outcome tokens and back: not an order's, but a redemption's."""
+CHAIN = "chain"
+"""Name of the check that needs a node of the chain."""
 TYPES = ("the key's own address", "a proxy wallet", "a Safe", "a deposit wallet")
 
 
@@ -47,6 +49,20 @@ def unchecked(name: str, found: str, remedy: str) -> Checked:
 def healthy(checks: Sequence[Checked]) -> bool:
     """Nothing is wrong. What is unchecked may still be."""
     return all(check.state != "wrong" for check in checks)
+
+
+def objection(checks: Sequence[Checked]) -> str:
+    """The first line that forbids real money, in words; "" if there is none.
+
+    What nobody knows forbids it, too, apart from what only a node of the chain could tell: that one
+    is the operator's to name (`polytrio doctor --rpc`).
+    """
+    for check in checks:
+        unasked = check.state == "unchecked" and check.name == CHAIN
+        if check.state != "ok" and not unasked:
+            todo = f": {check.remedy}" if check.remedy else ""
+            return f"`polytrio doctor` says {check.state}: {check.name}: {check.found}{todo}"
+    return ""
 
 
 def of_funder(owner: bytes, settings: WalletSettings) -> Checked:
@@ -155,9 +171,9 @@ def of_allowances(allowances_usd_e6: Mapping[str, int], balance_usd_e6: int) -> 
 def of_chain(number: int | None) -> Checked:
     """The RPC's own word."""
     if number == CHAIN_ID:
-        return ok("chain", f"the RPC is of chain {CHAIN_ID}")
+        return ok(CHAIN, f"the RPC is of chain {CHAIN_ID}")
     said = "does not say" if number is None else f"is of chain {number}"
-    return wrong("chain", f"the RPC {said}, and {CHAIN_ID} is wanted", "name another with --rpc")
+    return wrong(CHAIN, f"the RPC {said}, and {CHAIN_ID} is wanted", "name another with --rpc")
 
 
 def of_code(name: str, address: str, code: str | None, *, wanted: bool) -> Checked:

@@ -16,10 +16,14 @@ from typing import Any
 
 import msgspec
 
+from executor.accepting import Accepter
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
+from executor.doctor import Doctor
+from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
+from executor.forgetting import TOKENS_MS
 from executor.governing import Governor
 from executor.intake import Intake
 from executor.journal import Journal
@@ -40,7 +44,7 @@ from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
 from executor.watching import Books
 from executor.wire import ORDER_TYPES
-from shm import records
+from shm import backend, records
 from shm.codes import Cause, StageState
 from shm.layout import EXECUTOR_STATS, SIGNAL, Market
 from shm.limits import RiskSettings
@@ -61,10 +65,12 @@ class Executor:
     def __init__(self, stage: Stage) -> None:
         settings = stage.settings
         settings.require_supported()
+        backend.require_usable(live=settings.mode == "live")
         prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
         fabric = stage.fabric
-        ensure_paper_key(settings.key_path)
+        if settings.mode == "paper":
+            ensure_paper_key(settings.key_path)
         self._signer = OrderSigner(load(settings.key_path, settings.wallet))
         wallet = self._signer.wallet
         self._venue = Venue(settings, wallet)
@@ -78,9 +84,11 @@ class Executor:
         self._books = Books(fabric)
         self._around = Surroundings(stage, self._chronicle, self._venue, self._books, self._reports)
         self._governor = Governor(
-            self._chronicle, stage.kill, live=settings.mode == "live", wallet=wallet.maker
-        )
+            self._chronicle, stage.kill, wallet=wallet.maker,
+            examine=self._objection if settings.mode == "live" else None,
+        )  # fmt: skip
         self._reconciler = Reconciler(self._venue, self._chronicle)
+        self._accepter = Accepter(self._chronicle, self._reconciler, stage.kill)
         self._dispatcher = Dispatcher(
             self._chronicle, self._counters, self._around.signs, stage.log.warning
         )
@@ -161,7 +169,7 @@ class Executor:
         self._around.ready = True
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
-            self._around.signs.strangers_known = len(self._chronicle.state.strangers)
+            self._around.signs.strangers_known = frozenset(self._chronicle.state.strangers)
             self._governor.resume(halt)
         return not self._stopping()
 
@@ -173,6 +181,11 @@ class Executor:
             self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, held,
             len(state.open_flights), state.run, self._chronicle.seq,
         )  # fmt: skip
+
+    async def _objection(self) -> str:
+        """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
+        doctor = Doctor(self._stage.settings, self._signer.wallet, None)
+        return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
         """While it starts: the loop does not turn yet, so that this has to."""
@@ -221,6 +234,8 @@ class Executor:
         self._heed_short_cash()
         if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
+        if self._accepter.asked:
+            self._keep(self._accepter.obey(settings.risk, self._stopping))
         if self._refill is not None:
             self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
@@ -266,7 +281,11 @@ class Executor:
         if rows is None:
             return
         tokens = self._chronicle.state.tokens
-        news = [market for market in self._around.markets.values() if _is_new(market, tokens)]
+        over_ms = time.time_ns() // 1_000_000 - TOKENS_MS  # of those nothing is remembered
+        news = [
+            market for market in self._around.markets.values()
+            if market.expiry_ms > over_ms and _is_new(market, tokens)
+        ]  # fmt: skip
         self._chronicle.tell([draft(Kind.MARKET, market_row(market)) for market in news])
         self._onlookers.know(rows)
         self._stage.holder.adopt(self._around.generation)

@@ -3,18 +3,33 @@
 Until the chain has confirmed every fill of a basket, any of its legs may still turn out not to be
 there: all that it cost is at risk, and all that may still be spent on it. Legs that are kept alone
 risk what they cost less what they pay in the worst case. A basket that is complete and confirmed
-risks nothing: it pays more than it cost, whatever happens.
+risks nothing: it pays more than it cost, whatever happens. A leg that is sold from inventory risks
+what its purchase would: whoever gives YES away at p may miss the dollar that NO would have cost
+1 - p of.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from executor.flights import FLIGHT_OPEN, Flight, positions_e6, unconfirmed
+from executor.amounts import cost_usd_e6
+from executor.flights import (
+    FLIGHT_OPEN,
+    Flight,
+    LegOrder,
+    leg_orders,
+    positions_e6,
+    unconfirmed,
+    units,
+)
+from executor.flights import cost_usd_e6 as leg_cost_usd_e6
 from executor.ledger import Ledger
-from shm.codes import FlightState, LegState, Outcome
+from shm.codes import FlightState, LegState, Outcome, Side
+from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6
+from shm.inventory import opposite
 from shm.layout import Market
 from shm.payoff import worst_usd_e6
+from shm.units import PRICE_ONE_E4
 
 DAY_MS = 86_400_000
 Token = tuple[Market, Outcome]
@@ -86,18 +101,18 @@ def _add_flight(
         exposure.doubts[flight.group] += 1
     at_risk = 0
     if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):
-        for order in orders:
-            seen = ledger.of_order(order.order_hash)
-            spent = max(0, seen.cost_usd_e6 + seen.fee_usd_e6)
-            ahead = flight_share(flight, order.size_e6, order.price_e4) if order.open else 0
-            exposure.add(tokens[order.token][0], max(spent, ahead))
-            at_risk += max(spent, ahead)
+        for leg, order in leg_orders(flight):
+            if order.token in tokens:
+                market = tokens[order.token][0]
+                risk = _order_risk(flight, leg, order, ledger, market)
+                exposure.add(market, risk)
+                at_risk += risk
     elif flight.state is FlightState.PARTIAL:
         at_risk = _kept(flight, ledger, tokens)
         held = positions_e6(flight, ledger)
         kept = [
             leg for leg, size_e6 in zip(flight.legs, held, strict=True)
-            if size_e6 > 0 and not is_gone(leg.token, ledger)
+            if size_e6 > 0 and not is_gone(leg.token, ledger, tokens)
         ]  # fmt: skip
         for leg in kept:
             if leg.token in tokens:
@@ -106,38 +121,82 @@ def _add_flight(
         exposure.naked_usd_e6 += at_risk
 
 
+def _order_risk(
+    flight: Flight, leg: LegOrder, order: LegOrder, ledger: Ledger, market: Market
+) -> int:
+    """What one order of a basket, or of a repair of it, puts at risk: spent, or still to be spent.
+
+    One that takes a leg back puts nothing there.
+    """
+    if units(leg, order) < 0:
+        return 0
+    seen = ledger.of_order(order.order_hash)
+    spent = max(0, leg_cost_usd_e6(leg, order, seen) + seen.fee_usd_e6)
+    if not order.open:
+        return spent
+    if order.side is Side.BUY:
+        its_flight = next(one for one in (flight, *flight.repairs) if order in one.legs)
+        return max(spent, flight_share(its_flight, order.size_e6, order.price_e4))
+    fee = fill_fee_bound_usd_e6(market.fee_rate_e6, order.price_e4, order.size_e6, FILLS_PER_ORDER)
+    return max(spent, cost_usd_e6(PRICE_ONE_E4 - order.price_e4, order.size_e6) + fee)
+
+
 def flight_share(flight: Flight, size_e6: int, price_e4: int) -> int:
-    """What one open order of a flight may still cost: its part of what is reserved."""
-    total = sum(leg.size_e6 * leg.price_e4 for leg in flight.legs) or 1
+    """What one open purchase of a flight may still cost: its part of what is reserved."""
+    bought = [leg for leg in flight.legs if leg.side is Side.BUY]
+    total = sum(leg.size_e6 * leg.price_e4 for leg in bought) or 1
     return -(-flight.reserved_usd_e6 * size_e6 * price_e4 // total)
 
 
 def _kept(flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]) -> int:
     """What legs that stay alone cost, less what they pay at least; nothing once all are gone."""
-    if not is_kept(flight, ledger):
+    if not is_kept(flight, ledger, tokens):
         return 0
-    fills = [ledger.of_order(order.order_hash) for order in flight.all_orders]
-    spent = sum(fill.cost_usd_e6 + fill.fee_usd_e6 for fill in fills)
+    spent = 0
+    for leg, order in leg_orders(flight):
+        seen = ledger.of_order(order.order_hash)
+        spent += leg_cost_usd_e6(leg, order, seen) + seen.fee_usd_e6
     held = positions_e6(flight, ledger)
     known = [
-        (*tokens[leg.token], size_e6)
+        (*wanted(leg, tokens), size_e6)
         for leg, size_e6 in zip(flight.legs, held, strict=True)
         if leg.token in tokens and size_e6 > 0
     ]
     return max(0, spent - (worst_usd_e6(known) if known else 0))
 
 
-def is_gone(token: str, ledger: Ledger) -> bool:
-    """Whether nothing is left of a token: it was paid out, or sold."""
+def wanted(leg: LegOrder, tokens: Mapping[str, Token]) -> Token:
+    """Market and outcome that a basket wants of a leg: the opposite of what it sells."""
+    market, outcome = tokens[leg.token]
+    return market, outcome if leg.side is Side.BUY else opposite(outcome)
+
+
+def is_gone(token: str, ledger: Ledger, tokens: Mapping[str, Token]) -> bool:
+    """Whether nothing is left of a leg: it was paid out.
+
+    That its own token is no longer there does not say so: it may have been sold for another basket,
+    which counts as if it had bought the opposite; or it was sold by the leg itself. Only when no
+    token of its ladder is held can nothing of it be lost any more.
+    """
     holding = ledger.holdings.get(token)
-    return holding is None or holding.size_e6 <= 0
+    if holding is not None and holding.size_e6 > 0:
+        return False
+    if token not in tokens:
+        return True
+    market = tokens[token][0]
+    return not any(
+        one.size_e6 > 0 and name in tokens
+        and (tokens[name][0].group, tokens[name][0].fingerprint)
+        == (market.group, market.fingerprint)
+        for name, one in ledger.holdings.items()
+    )  # fmt: skip
 
 
-def is_kept(flight: Flight, ledger: Ledger) -> bool:
+def is_kept(flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]) -> bool:
     """Whether a flight's legs, or some of them, are still there."""
     held = positions_e6(flight, ledger)
     return any(
-        size_e6 > 0 and not is_gone(leg.token, ledger)
+        size_e6 > 0 and not is_gone(leg.token, ledger, tokens)
         for leg, size_e6 in zip(flight.legs, held, strict=True)
     )
 

@@ -37,8 +37,13 @@ NAMES = (
     "repair-sent",
     "ended-unwritten",
     "ended-written",
+    "adopted-unwritten",
+    "adopted",
 )
 """In the order in which a process comes by: its start, an order, what is made of it."""
+OPERATOR = ("adopted-unwritten", "adopted")
+"""Those that are reached only if an operator says something."""
+UNATTENDED = tuple(name for name in NAMES if name not in OPERATOR)
 _left: dict[str, int] = {}
 """Passes that are left, by name."""
 

@@ -5,9 +5,14 @@ order has ended and every fill that was announced is in the ledger: all legs (CO
 (MISSED), or some. Some is NAKED: a repair completes or unwinds it, with flights of its own that
 name this one as their parent, or it is kept to the end (PARTIAL). An end is not for ever: a trade
 that fails on chain, or an order that turns up after it was given up, opens the question again.
+
+A leg may have been sent as the sale of what is held (shm/inventory.py). It counts as the purchase
+that it stands for everywhere: a share of YES sold at p is a unit of NO that cost 1 - p, and the
+dollar that the pair would have paid is not profit of this basket. So units, costs and the worst
+case are the same in both forms, and cash and holdings are the ledger's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from executor.ledger import Ledger, OrderFills
@@ -85,6 +90,8 @@ class LegOrder:
     order_type: OrderType = "FOK"
     state: LegState = LegState.INTENT
     reason: LegReason = LegReason.NONE
+    other: str = ""
+    """The opposite token of its market, where that is known."""
 
     def move(self, state: LegState, reason: LegReason = LegReason.NONE) -> None:
         """Go to the next state; a step that the table does not have is a defect."""
@@ -152,19 +159,52 @@ class Flight:
             yield from repair.legs
 
 
-def positions_e6(flight: Flight, ledger: Ledger) -> list[int]:
-    """What a basket's flight and its repairs hold of each leg's token."""
-    held = dict.fromkeys((leg.token for leg in flight.legs), 0)
+def units(leg: LegOrder, order: LegOrder) -> int:
+    """What a share of an order is to a leg of a basket: a unit more (1), one less (-1), nothing.
+
+    Whatever trades its market does: buying NO and selling YES is one thing, selling NO and buying
+    YES the other. More of it is what the leg itself was sent for.
+    """
+    if order.token not in {leg.token, leg.other}:
+        return 0
+    return 1 if (order.token == leg.token) is (order.side is leg.side) else -1
+
+
+def cost_usd_e6(leg: LegOrder, order: LegOrder, seen: OrderFills) -> int:
+    """What an order's fills cost, in terms of the token that the basket wants of this leg.
+
+    Selling the opposite token brings p and is to have paid 1 - p; buying it is the way back.
+    """
+    mirrored = (order.token == leg.token) is (leg.side is Side.SELL)
+    if not mirrored:
+        return seen.cost_usd_e6
+    return seen.cost_usd_e6 + (seen.size_e6 if order.side is Side.SELL else -seen.size_e6)
+
+
+def leg_orders(flight: Flight) -> Iterator[tuple[LegOrder, LegOrder]]:
+    """Each order of a basket's flight and of its repairs, with the leg that it is about."""
     for order in flight.all_orders:
-        size_e6 = ledger.of_order(order.order_hash).size_e6
-        held[order.token] += size_e6 if order.side is Side.BUY else -size_e6
-    return [held[leg.token] for leg in flight.legs]
+        for leg in flight.legs:
+            if units(leg, order):
+                yield leg, order
+
+
+def positions_e6(flight: Flight, ledger: Ledger) -> list[int]:
+    """Units that a basket's flight and its repairs have of each leg."""
+    return [
+        sum(
+            units(leg, order) * ledger.of_order(order.order_hash).size_e6
+            for order in flight.all_orders
+        )
+        for leg in flight.legs
+    ]
 
 
 def awaited(flight: Flight, ledger: Ledger) -> list[LegOrder]:
     """Legs that the venue called filled and whose fills the ledger has not (all) seen.
 
-    What was matched and failed on chain has been seen: it will not come again.
+    What was matched and failed on chain has been seen: it will not come again. Nor is waited for
+    what never appeared (executor/resolver.py): it stands in the ledger as failed.
     """
 
     def missing(leg: LegOrder) -> bool:
@@ -258,7 +298,8 @@ class Tally:
 
     legs_filled: int
     cost_usd_e6: int
-    """Of what was bought, less what was got for what was sold again."""
+    """Of what was bought, less what was got for what was sold again; sales from inventory as the
+    purchases that they stand for."""
     fee_usd_e6: int
     locked_profit_usd_e6: int
     """Guaranteed payout less cost and fees, if complete; what unwinding got less what it cost."""
@@ -269,17 +310,20 @@ class Tally:
 def tally(flight: Flight, ledger: Ledger) -> Tally:
     """Add up a flight from the ledger's fills."""
     fills = [ledger.of_order(order.order_hash) for order in flight.all_orders]
-    cost_usd_e6 = sum(fill.cost_usd_e6 for fill in fills)
+    spent_usd_e6 = sum(
+        cost_usd_e6(leg, order, ledger.of_order(order.order_hash))
+        for leg, order in leg_orders(flight)
+    )
     fee_usd_e6 = sum(fill.fee_usd_e6 for fill in fills)
     held = positions_e6(flight, ledger)
     payout_usd_e6 = flight.payout_e4 * min(held, default=0) // PRICE_ONE_E4
     closed = flight.state in {FlightState.COMPLETE, FlightState.UNWOUND}
     return Tally(
         legs_filled=sum(size_e6 > 0 for size_e6 in held),
-        cost_usd_e6=cost_usd_e6,
+        cost_usd_e6=spent_usd_e6,
         fee_usd_e6=fee_usd_e6,
-        locked_profit_usd_e6=payout_usd_e6 - cost_usd_e6 - fee_usd_e6 if closed else 0,
-        orphan_cost_usd_e6=cost_usd_e6 + fee_usd_e6 if flight.state is FlightState.PARTIAL else 0,
+        locked_profit_usd_e6=payout_usd_e6 - spent_usd_e6 - fee_usd_e6 if closed else 0,
+        orphan_cost_usd_e6=spent_usd_e6 + fee_usd_e6 if flight.state is FlightState.PARTIAL else 0,
     )
 
 

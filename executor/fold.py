@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from executor.exposure import DAY_MS, is_kept
 from executor.flights import Flight, LegOrder, tally, unconfirmed
+from executor.forgetting import forget_strangers, forget_tokens
 from executor.ledger import Change, Fill, Holding
 from executor.modes import check_step
 from executor.snapshot import RESTORES
@@ -146,9 +147,7 @@ def _count_basket(state: State, flight: Flight) -> None:
     pace.by_minute[minute] = pace.by_minute.get(minute, 0) + 1
     for old in [known for known in pace.by_minute if known <= minute - 60]:
         del pace.by_minute[old]
-    if flight.created_ms > state.forgot_ms + MINUTE_MS:
-        state.forgot_ms = flight.created_ms
-        _forget(state, flight.created_ms)
+    _forget_when_due(state, flight.created_ms)
 
 
 def _intent(state: State, entry: Entry) -> list[Turn]:
@@ -164,6 +163,7 @@ def _intent(state: State, entry: Entry) -> list[Turn]:
             size_e6=row.size_e6,
             order_hash=order_hash,
             token=format_token(row.token),
+            other=_other(state, format_token(row.token)),
             order_type=ORDER_TYPES[row.order_type - 1],
         )
     )
@@ -174,6 +174,14 @@ def _intent(state: State, entry: Entry) -> list[Turn]:
         state.orders_day, state.orders_today = day, 0
     state.orders_today += 1
     return []
+
+
+def _other(state: State, token: str) -> str:
+    """The opposite token: a market's facts are written before any order for it; else none."""
+    if token not in state.tokens:
+        return ""
+    market, outcome = state.tokens[token]
+    return format_token(market.no_token if outcome is Outcome.YES else market.yes_token)
 
 
 def _sent(state: State, entry: Entry) -> list[Turn]:
@@ -272,6 +280,13 @@ def _mark(state: State, entry: Entry) -> list[Turn]:
     return []
 
 
+def _forget_when_due(state: State, now_ms: int) -> None:
+    """Once a minute at most. Only after records that no snapshot tells again."""
+    if now_ms > state.forgot_ms + MINUTE_MS:
+        state.forgot_ms = now_ms
+        _forget(state, now_ms)
+
+
 def _forget(state: State, now_ms: int) -> None:
     """Let go of what is over: its results stay as sums, its fills as names for two days."""
     for flight in list(state.flights.values()):
@@ -279,7 +294,7 @@ def _forget(state: State, now_ms: int) -> None:
         over = over and not unconfirmed(flight, state.ledger)
         recent = flight.last_ms > now_ms - REMEMBER_MS
         # What is kept alone stays in sight until it is paid or sold.
-        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger)
+        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger, state.tokens)
         if over and not recent and not flight.parent and not kept:
             sums = tally(flight, state.ledger)
             state.sums.profit_usd_e6 += sums.locked_profit_usd_e6
@@ -291,6 +306,8 @@ def _forget(state: State, now_ms: int) -> None:
         if final and fill.at_ms < now_ms - NAMES_MS and state.flight_of(fill.order) is None:
             del state.ledger.fills[key]
             state.failed_ms.pop(key, None)
+    forget_strangers(state)
+    forget_tokens(state, now_ms)
 
 
 def _drop(state: State, flight: Flight) -> None:
@@ -302,12 +319,33 @@ def _drop(state: State, flight: Flight) -> None:
 
 def _compared(state: State, entry: Entry) -> list[Turn]:
     """A comparison with the venue; an accepted difference moves the opening, and is no profit."""
+    _forget_when_due(state, entry.wall_ns // 1_000_000)
     adopted = entry.payload.adopted_usd_e6
     state.ledger.opening_usd_e6 += adopted
-    state.marks = [Mark(m.at_ms, m.worth_usd_e6 + adopted) for m in state.marks]
-    state.peak_usd_e6 += adopted if state.peak_usd_e6 else 0
-    state.day_open_usd_e6 += adopted if state.day else 0
+    _move_worth(state, adopted)
     return []
+
+
+def _adopted(state: State, entry: Entry) -> list[Turn]:
+    """Cash or shares that came or went by other hands; what shares had cost goes with them."""
+    row = entry.payload
+    before = state.worth_usd_e6()
+    state.ledger.opening_usd_e6 += row.usd_e6
+    if row.size_e6:
+        holding = state.ledger.holdings.setdefault(format_token(row.token), Holding())
+        if 0 < -row.size_e6 <= holding.size_e6:
+            left_e6 = holding.size_e6 + row.size_e6
+            holding.cost_usd_e6 = holding.cost_usd_e6 * left_e6 // holding.size_e6
+        holding.size_e6 += row.size_e6
+    _move_worth(state, state.worth_usd_e6() - before)
+    return []
+
+
+def _move_worth(state: State, usd_e6: int) -> None:
+    """Losses are counted from what there would have been then."""
+    state.marks = [Mark(m.at_ms, m.worth_usd_e6 + usd_e6) for m in state.marks]
+    state.peak_usd_e6 += usd_e6 if state.peak_usd_e6 else 0
+    state.day_open_usd_e6 += usd_e6 if state.day else 0
 
 
 def _redeemed(state: State, entry: Entry) -> list[Turn]:
@@ -339,6 +377,7 @@ _FOLDS: dict[Kind, Callable[[State, Entry], list[Turn]]] = {
     Kind.MODE: _mode,
     Kind.MARK: _mark,
     Kind.COMPARED: _compared,
+    Kind.ADOPTED: _adopted,
     Kind.REDEEMED: _redeemed,
     Kind.CANCEL: _nothing,
     Kind.LIMITS: _nothing,

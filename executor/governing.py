@@ -27,15 +27,21 @@ ACTOR_BYTES, TEXT_BYTES = 32, 96
 _log = logging.getLogger("executor.governing")
 Reconcile = Callable[[], Awaitable[str | None]]
 """Comes to a true ledger: "", or the difference that stands, or None if told to stop."""
+Examine = Callable[[], Awaitable[str]]
+"""Whether wallet and venue fit together: "", or what forbids real money."""
 
 
 class Governor:
     """See the module."""
 
-    def __init__(self, chronicle: Chronicle, kill: Kill, *, live: bool, wallet: str) -> None:
+    def __init__(
+        self, chronicle: Chronicle, kill: Kill, *, wallet: str, examine: Examine | None
+    ) -> None:
         self._chronicle = chronicle
         self._kill = kill
-        self._live = live
+        self._live = examine is not None
+        """Real money is not armed unexamined."""
+        self._examine = examine
         self._wallet = wallet
         self.taking = False
         """The operator's word is being carried out: the kill that it ends still stands."""
@@ -121,13 +127,18 @@ class Governor:
         if self._chronicle.blocked or self.mode in {Mode.BOOT, Mode.RECONCILING}:
             return
         reason = self._objection(request)
+        if not reason and self._examine is not None:
+            reason = await self._examine()
         if reason:
             arming.refuse(self._kill.var_path, request.nonce, reason)
             return
         if self.mode is Mode.HALTED:
             self._forgive(signs)
             if not await self.reconcile(Cause.OPERATOR, reconcile):
-                reason = "the ledger and the venue do not agree: see `polytrio status`"
+                reason = (
+                    "the ledger and the venue do not agree: `polytrio accept` shows what differs, "
+                    "and can accept it"
+                )
                 arming.refuse(self._kill.var_path, request.nonce, reason)
                 return
         if self.mode is not Mode.DISARMED:
@@ -156,4 +167,4 @@ class Governor:
         """What the operator has seen does not halt again by itself; it does if it happens again."""
         signs.unauthorized = signs.banned = signs.identity = ""
         signs.short_of_cash = signs.difference = signs.journal_trouble = ""
-        signs.strangers_known = len(self._chronicle.state.strangers)
+        signs.strangers_known = frozenset(self._chronicle.state.strangers)

@@ -11,12 +11,14 @@ from typing import NamedTuple
 from executor.amounts import limit_amounts
 from executor.batch import Account, Batch, make_batch
 from executor.flights import Flight
-from executor.gate import Admitted, Form
+from executor.gate import Admitted, Shape
 from executor.legging import Plan, Standing
 from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
+from shm.inventory import opposite
 from shm.layout import Market, Signal
 from shm.records import Basket, Intent, OrderKind
+from shm.units import PRICE_ONE_E4
 
 SALT_BYTES = SALT_BITS // 8
 ORDER_TYPE = OrderKind.FOK
@@ -111,14 +113,28 @@ def basket_of(signal: Signal, admitted: Admitted, group: int, now_ms: int) -> Ba
     )
 
 
-def wishes_of(signal: Signal, size_e6: int, form: Form, ticks_e4: Mapping[int, int]) -> list[Wish]:
-    """The orders of a signal; a basket is bought."""
-    return [
-        Wish(market, outcome, Side.BUY, price_e4, size_e6, ticks_e4[market.row])
+def wishes_of(
+    signal: Signal, admitted: Admitted, shape: Shape, ticks_e4: Mapping[int, int]
+) -> list[Wish]:
+    """The orders of a signal, each in the form that was chosen for it."""
+    wishes = [
+        Wish(market, outcome, Side.BUY, price_e4, admitted.size_e6, ticks_e4[market.row])
         for market, outcome, price_e4 in zip(
-            form.markets, form.outcomes, signal.leg_price_e4, strict=False
+            shape.markets, shape.outcomes, signal.leg_price_e4, strict=False
         )
     ]
+    if not admitted.sold:
+        return wishes
+    return [mirrored(wish) if leg in admitted.sold else wish for leg, wish in enumerate(wishes)]
+
+
+def mirrored(wish: Wish) -> Wish:
+    """The other form of the same trade: the opposite token, the other side, one less the price."""
+    return wish._replace(
+        outcome=opposite(wish.outcome),
+        side=Side.SELL if wish.side is Side.BUY else Side.BUY,
+        price_e4=PRICE_ONE_E4 - wish.price_e4,
+    )
 
 
 def repair_of(parent: Flight, plan: Plan, now_ms: int) -> Basket:
@@ -141,7 +157,7 @@ def repair_of(parent: Flight, plan: Plan, now_ms: int) -> Basket:
 
 def repair_wishes(plan: Plan, legs: Sequence[Standing]) -> list[Wish]:
     """The orders of a plan for a basket whose legs stand like this."""
-    return [
+    wishes = [
         Wish(
             market=legs[order.leg].market,
             outcome=legs[order.leg].outcome,
@@ -152,3 +168,5 @@ def repair_wishes(plan: Plan, legs: Sequence[Standing]) -> list[Wish]:
         )
         for order in plan.orders
     ]
+    pairs = zip(plan.orders, wishes, strict=True)
+    return [mirrored(wish) if order.mirrored else wish for order, wish in pairs]

@@ -9,6 +9,12 @@ the same measure, so that nothing is ever done that would not be better than doi
 
 Sales are in whole shares (the venue takes dollars of four decimals), purchases on the fill-or-kill
 grid (shm/grid.py), where the limit is raised to a price at which the number of shares is allowed.
+
+Everything is said in units of the token that the basket wants of a leg. A unit more is a purchase
+of it, or a sale of its opposite where that is there to be sold; a unit less is a sale of it, or a
+purchase of its opposite where it is not there, because the leg itself was such a sale. Both forms
+have one price and one fee, and what is worst differs by a dollar a share that no plan changes, so
+that the choice among the plans is the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +26,7 @@ from executor.amounts import cost_usd_e6
 from shm.codes import Outcome, Side
 from shm.fees import FILLS_PER_ORDER, fee_table_e8, fill_fee_bound_usd_e6
 from shm.grid import least_shares, share_step
+from shm.inventory import may_sell
 from shm.layout import Market
 from shm.payoff import worst_usd_e6
 from shm.units import PRICE_ONE_E4, SHARE_E6
@@ -42,16 +49,22 @@ class Standing:
     bids: Ladder
     """Both empty where the book is not to be trusted."""
     tick_e4: int
+    free_e6: int
+    """Shares of its token that may be sold,"""
+    other_e6: int
+    """and of the opposite one that may be sold instead of buying it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to order for one leg."""
+    """What to order for one leg, in terms of its token."""
 
     leg: int
     side: Side
     size_e6: int
     limit_e4: int
+    mirrored: bool = False
+    """Carried out in the opposite token: the other side, at one less the limit."""
 
 
 class Choice(Enum):
@@ -75,13 +88,13 @@ class Plan:
     hold_usd_e6: int
     """The same for doing nothing."""
     cost_usd_e6: int
-    """Most that the purchases can cost, at their limits and with fees."""
+    """Most that what is really bought can cost, at its limits and with fees."""
 
 
 def best_plan(legs: Sequence[Standing], max_cost_usd_e6: int) -> Plan:
     """The plan with the best worst case; HOLD if no other one is better.
 
-    `max_cost_usd_e6` is the most that may be spent on completing.
+    `max_cost_usd_e6` is the most that may be spent.
     """
     hold_usd_e6 = _worst(legs, [leg.held_e6 for leg in legs])
     best = Plan(Choice.HOLD, (), hold_usd_e6, hold_usd_e6, 0)
@@ -133,9 +146,10 @@ def _aim(legs: Sequence[Standing], target_e6: int, hold_usd_e6: int) -> Plan | N
             most_cost_usd_e6 += most_usd_e6
             after_e6.append(leg.held_e6 + order.size_e6)
         elif missing_e6 <= -SHARE_E6 and (sold := _sell(place, leg, -missing_e6)):
-            order, got_usd_e6 = sold
+            order, got_usd_e6, most_usd_e6 = sold
             orders.append(order)
             cash_usd_e6 += got_usd_e6
+            most_cost_usd_e6 += most_usd_e6
             after_e6.append(leg.held_e6 - order.size_e6)
         else:
             after_e6.append(leg.held_e6)
@@ -158,34 +172,42 @@ def _buy(place: int, leg: Standing, wanted_e6: int) -> tuple[Order, int, int] | 
     walked = _walk(leg.asks, shares * SHARE_E6)
     if walked is None:
         return None
-    limit_e4 = _allowed_limit(leg, walked[-1][0], shares)
-    if limit_e4 is None or shares < least_shares(limit_e4, leg.market.min_size_e6):
+    paid = sum(_usd_e6(leg, price_e4, part_e6, up=True) for price_e4, part_e6 in walked)
+    size_e6, dearest_e4 = shares * SHARE_E6, walked[-1][0]
+    if may_sell(dearest_e4, size_e6, leg.other_e6, leg.market.min_size_e6):
+        return Order(place, Side.BUY, size_e6, dearest_e4, mirrored=True), paid, 0
+    limit_e4 = _allowed_limit(leg, dearest_e4, shares)
+    if limit_e4 is None:
         return None
-    paid = sum(_usd_e6(leg, price_e4, size_e6, up=True) for price_e4, size_e6 in walked)
-    size_e6 = shares * SHARE_E6
     return Order(place, Side.BUY, size_e6, limit_e4), paid, _most(leg, limit_e4, size_e6)
 
 
 def _allowed_limit(leg: Standing, price_e4: int, shares: int) -> int | None:
-    """The lowest limit from a price on, on the tick, at which so many shares are whole cents."""
+    """The lowest limit from a price on, on the tick, at which the venue takes so many shares."""
     for limit_e4 in range(price_e4, PRICE_ONE_E4, leg.tick_e4):
         if shares % share_step(limit_e4) == 0:
-            return limit_e4
+            return limit_e4 if shares >= least_shares(limit_e4, leg.market.min_size_e6) else None
     return None
 
 
-def _sell(place: int, leg: Standing, surplus_e6: int) -> tuple[Order, int] | None:
-    """(order, what it brings at the levels seen) for as much of a surplus as the bids take."""
+def _sell(place: int, leg: Standing, surplus_e6: int) -> tuple[Order, int, int] | None:
+    """For as much of a surplus as the bids take: order, what it brings, what it can cost."""
     there_e6 = sum(size_e6 for _, size_e6 in leg.bids)
     size_e6 = min(surplus_e6, there_e6) // SHARE_E6 * SHARE_E6
     walked = _walk(leg.bids, size_e6) if size_e6 else None
     if not walked:
         return None
     limit_e4 = walked[-1][0]
+    got = sum(_usd_e6(leg, price_e4, part_e6, up=False) for price_e4, part_e6 in walked)
+    if size_e6 > leg.free_e6:
+        back_e4 = _allowed_limit(leg, PRICE_ONE_E4 - limit_e4, size_e6 // SHARE_E6)
+        if back_e4 is None:
+            return None
+        order = Order(place, Side.SELL, size_e6, PRICE_ONE_E4 - back_e4, mirrored=True)
+        return order, got, _most(leg, back_e4, size_e6)
     if size_e6 < least_shares(limit_e4, leg.market.min_size_e6) * SHARE_E6:
         return None
-    got = sum(_usd_e6(leg, price_e4, part_e6, up=False) for price_e4, part_e6 in walked)
-    return Order(place, Side.SELL, size_e6, limit_e4), got
+    return Order(place, Side.SELL, size_e6, limit_e4), got, 0
 
 
 def _walk(ladder: Ladder, wanted_e6: int) -> list[tuple[int, int]] | None:

@@ -15,6 +15,7 @@ from executor.repairing import Budget, Step, decide, needs_repair
 from executor.risk import check_repair
 from executor.situation import Surroundings
 from executor.snapshot import draft
+from executor.stock import stock_of
 from executor.venue import Venue
 from executor.watching import Books
 from shm import records
@@ -61,7 +62,10 @@ class Mender:
             if any(leg.token not in state.tokens for leg in flight.legs):
                 continue
             now_ms = time.time_ns() // 1_000_000
-            legs = self._books.standings(flight, state.ledger, state.tokens)
+            stock = stock_of(state.open_flights, state.ledger)
+            legs = self._books.standings(
+                flight, stock, state.tokens, inventory=settings.executor.inventory
+            )
             decision = decide(
                 flight, state.ledger, legs, now_ms=now_ms, budget=self._budget(settings)
             )

@@ -2,21 +2,25 @@
 
 Reads the venue's trades after each reconnect of the user channel, when a fill is late, and when the
 chain's word about a trade is; looks for each order in doubt by its hash, among the open orders and
-among the trades (executor/resolver.py judges). Never sends an order again.
+among the trades (executor/resolver.py judges). An order that was called filled and whose trade
+never appears is looked for in the same way, and in the balance. Never sends an order again.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from executor.chronicle import Chronicle
 from executor.failpoints import reach
 from executor.flights import LEG_UNDECIDED, Flight, LegOrder, awaited
-from executor.resolver import Seen, proof
-from executor.snapshot import draft
+from executor.ledger import Fill
+from executor.resolver import Seen, proof, unheard
+from executor.snapshot import draft, fill_row
 from executor.venue import Unavailable, Venue
 from executor.wire import OpenOrder, Trade
 from shm import records
+from shm.codes import FillStatus
 from shm.records import Kind
 from shm.settings import ExecutorSettings
 
@@ -80,8 +84,7 @@ class Prover:
         return [
             flight
             for flight in state.open_flights
-            if (flight.sent_ms or flight.created_ms) < before_ms
-            and (undecided(flight) or awaited(flight, state.ledger))
+            if _sent_ms(flight) < before_ms and (undecided(flight) or awaited(flight, state.ledger))
         ]
 
     async def read(self, settings: ExecutorSettings) -> bool:
@@ -94,11 +97,30 @@ class Prover:
             self._say(f"trades: {trades.reason}")
             return False
         self._take(trades)
-        doubtful = [leg for flight in late for leg in undecided(flight)]
-        if not doubtful:
+        open_ones = self._open_ones(late, settings)
+        if not open_ones:
             self._nothing.clear()
             return True
-        return await self._judge(late, trades, settings)
+        return await self._judge(open_ones, trades, settings)
+
+    def _open_ones(
+        self, late: Sequence[Flight], settings: ExecutorSettings
+    ) -> list[tuple[Flight, int]]:
+        """Orders that are asked for by name: in doubt, or not heard of when they should have been.
+
+        Flight and place in it; who has waited longest for an answer comes first.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        ledger = self._chronicle.state.ledger
+        found = []
+        for flight in late:
+            overdue = now_ms >= _sent_ms(flight) + settings.doubt_settle_ms
+            waits = undecided(flight) + (awaited(flight, ledger) if overdue else [])
+            found += [(flight, place) for place, leg in enumerate(flight.legs) if leg in waits]
+        found.sort(key=lambda known: self._asked_ms.get(known[0].legs[known[1]].order_hash, 0))
+        names = {flight.legs[place].order_hash for flight, place in found}
+        self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in names}
+        return found
 
     def _since_s(self, now_ms: int) -> int:
         state = self._chronicle.state
@@ -108,7 +130,10 @@ class Prover:
         return max(0, since_ms, state.names_since_ms) // 1_000
 
     async def _judge(
-        self, late: Sequence[Flight], trades: Sequence[Trade], settings: ExecutorSettings
+        self,
+        open_ones: Sequence[tuple[Flight, int]],
+        trades: Sequence[Trade],
+        settings: ExecutorSettings,
     ) -> bool:
         resting = await self._venue.open_orders()
         if isinstance(resting, Unavailable):
@@ -116,40 +141,78 @@ class Prover:
             return False
         named = {trade.taker_order_id.lower() for trade in trades}
         named |= {maker.order_id.lower() for trade in trades for maker in trade.maker_orders}
-        places = [
-            (flight, place) for flight in late for place, leg in enumerate(flight.legs)
-            if leg.state in LEG_UNDECIDED
-        ]  # fmt: skip
-        places.sort(key=lambda known: self._asked_ms.get(known[0].legs[known[1]].order_hash, 0))
-        self._asked_ms = {
-            order_hash: at_ms for order_hash, at_ms in self._asked_ms.items()
-            if any(flight.legs[place].order_hash == order_hash for flight, place in places)
-        }  # fmt: skip
+        ledger = self._chronicle.state.ledger
         answered = True
-        for flight, place in places[:HASHES_AT_ONCE]:
+        for flight, place in open_ones[:HASHES_AT_ONCE]:
             leg = flight.legs[place]
             self._asked_ms[leg.order_hash] = time.time_ns() // 1_000_000
             order = await self._venue.order(leg.order_hash)
-            if isinstance(order, Unavailable):  # one that cannot be read does not hide the others
-                self._say(f"order {leg.order_hash[:10]}…: {order.reason}")
+            held = await self._held(leg)
+            trouble = next((one for one in (order, held) if isinstance(one, Unavailable)), None)
+            if trouble is not None:  # one that cannot be read does not hide the others
+                self._say(f"order {leg.order_hash[:10]}…: {trouble.reason}")
                 answered = False
-            elif leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
-                seen = _seen(leg, order, resting, named)
+                continue
+            assert not isinstance(order, Unavailable)
+            seen = _seen(leg, order, resting, named)
+            if leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
                 self._tell(flight, place, seen, settings.doubt_settle_ms)
+            elif leg in awaited(flight, ledger):
+                seen = replace(seen, held=held is True)
+                self._give_up(flight, place, seen, settings.doubt_settle_ms)
         if resting:  # baskets and repairs fill at once or not at all: whatever rests should not
             await self._venue.cancel_all()
         return answered
 
+    async def _held(self, leg: LegOrder) -> bool | Unavailable:
+        """Whether the venue has another number of an unheard order's token than the ledger."""
+        if leg.state in LEG_UNDECIDED:
+            return False
+        size_e6 = await self._venue.position_e6(leg.token)
+        if isinstance(size_e6, Unavailable):
+            return size_e6
+        holding = self._chronicle.state.ledger.holdings.get(leg.token)
+        return size_e6 != (holding.size_e6 if holding else 0)
+
+    def _give_up(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
+        """Book what was called filled and never appeared as a trade that failed."""
+        leg, sent_ms = flight.legs[place], _sent_ms(flight)
+        earlier = self._nothing.get(leg.order_hash)
+        found = unheard(seen, earlier, sent_ms=sent_ms, window_ms=window_ms)
+        self._remember(leg, seen, sent_ms + window_ms)
+        if found is None:
+            return
+        known = self._chronicle.state.ledger.of_order(leg.order_hash)
+        fill = Fill(
+            trade=f"{found}{leg.order_hash[2:26]}",
+            order=leg.order_hash,
+            token=leg.token,
+            side=leg.side,
+            price_e4=leg.price_e4,
+            size_e6=leg.size_e6 - known.size_e6 - known.voided_e6,
+            fee_usd_e6=0,
+            status=FillStatus.FAILED,
+            at_ms=seen.at_ms,
+        )
+        self._say(f"order {leg.order_hash[:10]}… was called filled and has no trade: {found.name}")
+        reach("verdict-unwritten")
+        self._chronicle.tell([draft(Kind.FILL, fill_row(fill), flight.id)])
+        reach("verdict-written")
+
+    def _remember(self, leg: LegOrder, seen: Seen, window_end_ms: int) -> None:
+        """Keep the first reading after the window that found nothing, as long as nothing is."""
+        if not seen.nothing:
+            self._nothing.pop(leg.order_hash, None)
+        elif seen.at_ms >= window_end_ms:
+            self._nothing.setdefault(leg.order_hash, seen)
+
     def _tell(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
         leg = flight.legs[place]
-        sent_ms = flight.sent_ms or flight.created_ms
+        sent_ms = _sent_ms(flight)
         proven = proof(
             leg, seen, self._nothing.get(leg.order_hash), sent_ms=sent_ms, window_ms=window_ms
         )
-        if seen.nothing and seen.at_ms >= sent_ms + window_ms:
-            self._nothing.setdefault(leg.order_hash, seen)
-        elif not seen.nothing:
-            self._nothing.pop(leg.order_hash, None)
+        self._remember(leg, seen, sent_ms + window_ms)
         if proven is None:
             return
         self._nothing.pop(leg.order_hash, None)
@@ -162,6 +225,10 @@ class Prover:
 def undecided(flight: Flight) -> list[LegOrder]:
     """Orders of a flight whose fate is unknown."""
     return [leg for leg in flight.legs if leg.state in LEG_UNDECIDED]
+
+
+def _sent_ms(flight: Flight) -> int:
+    return flight.sent_ms or flight.created_ms
 
 
 def _seen(

@@ -168,18 +168,25 @@ class Reconciler:
 
         `turn` is called in between: fills and proofs have to go on arriving.
         """
-        last: Comparison | None = None
         self.difference = ""  # it is judged anew here
+        found = await self.standing(limits, stopping, turn)
+        if found is None:
+            return None
+        return "" if found.clean else in_words(found)
+
+    async def standing(
+        self, limits: RiskSettings, stopping: Callable[[], bool], turn: Callable[[], None]
+    ) -> Comparison | None:
+        """The first comparison that is clean, or the same twice; see `until_true`."""
+        last: Comparison | None = None
         while not stopping():
             turn()
             found = await self.compare(limits, positions=True)
             if found is not None and found.clean:
-                return ""
+                return found
             if found is not None and self.quiet:
-                if last is not None and (last.cash_usd_e6, last.positions) == (
-                    found.cash_usd_e6, found.positions,
-                ):  # fmt: skip
-                    return in_words(found)
+                if found == last:
+                    return found
                 last = found
                 await asyncio.sleep(AGAIN_S)
             await asyncio.sleep(RETRY_S)

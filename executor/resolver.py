@@ -7,6 +7,7 @@ arrive long after its sender had given up (docs/venue.md "Orders that arrive lat
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from executor.flights import LegOrder
 from executor.wire import OpenOrder
@@ -33,11 +34,26 @@ class Seen:
     """It is among the open orders."""
     traded: bool
     """One of our trades names it."""
+    held: bool = False
+    """The venue has another number of its token for us than the ledger says (asked for only where
+    the venue has called it filled)."""
 
     @property
     def nothing(self) -> bool:
         """Whether no place shows anything of it."""
-        return self.order is None and not self.rests and not self.traded
+        return self.order is None and not self.rests and not self.traded and not self.held
+
+
+class Unheard(StrEnum):
+    """What became of an order that the venue has called filled, and of which no trade is seen.
+
+    The values begin the name of the failed trade that stands for it in the ledger.
+    """
+
+    NEVER = "unheard:"
+    """Proven: no place shows anything of it, and nothing was bought or sold."""
+    UNPROVEN = "unproven:"
+    """Something shows it, and no trade does: nobody can say what it brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +72,32 @@ def proof(
     shown = _shown(leg, seen)
     if shown is not None:
         return shown
-    apart_ms = min(READS_APART_MS, window_ms)
-    if (
-        not seen.nothing
-        or earlier is None
-        or earlier.at_ms < sent_ms + window_ms
-        or seen.at_ms < earlier.at_ms + apart_ms
-    ):
+    if not _twice_nothing(seen, earlier, sent_ms, window_ms):
         return None
     evidence = Evidence.ORDER | Evidence.OPEN_ORDERS | Evidence.TRADES | Evidence.WINDOW
     gone = LegState.KILLED if leg.state is LegState.LANDED else LegState.NEVER_LANDED
     return Proof(gone, leg.reason, evidence)
+
+
+def unheard(seen: Seen, earlier: Seen | None, *, sent_ms: int, window_ms: int) -> Unheard | None:
+    """What is to be made of an order without its trades; None: it may still be heard of.
+
+    Nothing waits for ever: after two windows it is given up, proven or not.
+    """
+    if _twice_nothing(seen, earlier, sent_ms, window_ms):
+        return Unheard.NEVER
+    over_ms = sent_ms + 2 * window_ms + READS_APART_MS
+    return Unheard.UNPROVEN if seen.at_ms >= over_ms else None
+
+
+def _twice_nothing(seen: Seen, earlier: Seen | None, sent_ms: int, window_ms: int) -> bool:
+    """Whether two readings after the window, some time apart, had nothing."""
+    return (
+        seen.nothing
+        and earlier is not None
+        and earlier.at_ms >= sent_ms + window_ms
+        and seen.at_ms >= earlier.at_ms + min(READS_APART_MS, window_ms)
+    )
 
 
 def _shown(leg: LegOrder, seen: Seen) -> Proof | None:

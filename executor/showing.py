@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from executor.exposure import Exposure
 from executor.flights import Flight
-from executor.ledger import Ledger
 from executor.reporting import column
 from executor.state import State
+from executor.stock import Stock
 from shm import layout
 from shm.fabric import Fabric
 from shm.layout import ACCOUNT, FLIGHT, MAX_LEGS, POSITION, Account, Market, Position
@@ -60,8 +60,9 @@ class Picture:
         self._places[flight.id], self._tenants[place] = place, flight.id
         return place
 
-    def draw_positions(self, ledger: Ledger) -> None:
+    def draw_positions(self, stock: Stock) -> None:
         """Draw every position that is not drawn as it is."""
+        ledger = stock.ledger
         for row, market in self._rows.items():
             yes = ledger.holdings.get(format_token(market.yes_token))
             no = ledger.holdings.get(format_token(market.no_token))
@@ -74,6 +75,7 @@ class Picture:
                 no.cost_usd_e6 if no else 0,
                 (yes.fee_usd_e6 if yes else 0) + (no.fee_usd_e6 if no else 0),
                 max(0, (yes.fills if yes else 0) + (no.fills if no else 0)),
+                *stock.held(market),
             )
             if self._drawn.get(row) != figures:
                 self._drawn[row] = figures

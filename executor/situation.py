@@ -10,7 +10,9 @@ from executor import gate, risk
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
 from executor.exposure import DAY_MS, Exposure
+from executor.ledger import Ledger
 from executor.reporting import Reports
+from executor.stock import Stock, stock_of
 from executor.tempo import Bucket
 from executor.venue import Venue
 from executor.watching import Books
@@ -36,6 +38,7 @@ class Derived:
     open_flights: int = 0
     busy_rows: frozenset[int] = frozenset()
     free_cash_usd_e6: int = 0
+    stock: Stock = field(default_factory=lambda: Stock(Ledger()))
 
 
 class Surroundings:
@@ -65,7 +68,7 @@ class Surroundings:
         self.channel_up = False
         """and would be seen."""
         self.markets: dict[int, Market] = {}
-        self._forms: dict[gate.FormKey, gate.Form] = {}
+        self._shapes: dict[gate.ShapeKey, gate.Shape] = {}
         """Of those markets, and of no others."""
         self.generation = 0
         self.seen_signal = 0
@@ -84,7 +87,7 @@ class Surroundings:
             return None
         self.generation, rows = self._table.read()
         self.markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
-        self._forms = {}
+        self._shapes = {}
         return rows
 
     # --- what follows from the journal ---
@@ -101,6 +104,7 @@ class Surroundings:
                 open_flights=len(flights),
                 busy_rows=frozenset(leg.row for f in flights for leg in f.legs),
                 free_cash_usd_e6=state.free_cash_usd_e6,
+                stock=stock_of(flights, state.ledger),
             )
         return self._derived
 
@@ -153,7 +157,10 @@ class Surroundings:
             free_cash_usd_e6=derived.free_cash_usd_e6 * margin_bps // BPS,
             markets=self.markets,
             ticks_e4={row: quote.tick_e4 for row, quote in quotes.items() if quote.tick_e4},
-            forms=self._forms,
+            held={
+                row: derived.stock.held(self.markets[row]) for row in quotes if row in self.markets
+            },
+            shapes=self._shapes,
         )
 
     def standing(self, group: int = 0, basket: int = 0) -> risk.Standing:

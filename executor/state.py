@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from executor.exposure import DAY_MS, Exposure, Token, exposure_of, worth_usd_e6
 from executor.flights import FLIGHT_OPEN, Flight, settle, tally
 from executor.ledger import Ledger
+from executor.resolver import Unheard
 from shm.codes import Cause, FlightState, Mode, Purpose
 
 MINUTE_MS = 60_000
@@ -154,6 +155,13 @@ class State:
         """Trades of the last hour that failed on chain."""
         since_ms = max(now_ms - HOUR_MS, self.forgiven_ms)
         return sum(at_ms > since_ms for at_ms in self.failed_ms.values())
+
+    def unproven(self) -> bool:
+        """Whether an order was given up without a proof since the operator last ended a halt."""
+        return any(
+            trade.startswith(Unheard.UNPROVEN) and at_ms > self.forgiven_ms
+            for (trade, _), at_ms in self.failed_ms.items()
+        )
 
     def unsettled_ms(self, now_ms: int) -> int:
         """How long the oldest fill waits that counts and is not confirmed; 0 if there is none."""

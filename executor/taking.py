@@ -7,7 +7,7 @@ from typing import Any
 from executor import admission
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
-from executor.gate import Admitted, Situation, form_of
+from executor.gate import Admitted, Situation, shape_of
 from executor.http import HttpConnection
 from executor.launching import Launcher, Ready, basket_of, wishes_of
 from executor.reporting import Reports
@@ -84,23 +84,27 @@ class Taker:
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
         assert self.launcher is not None, "unarmed until there is one"
-        form = form_of(signal, situation)
-        wishes = wishes_of(signal, admitted.size_e6, form, situation.ticks_e4)
-        group = form.markets[0].group
+        shape = shape_of(signal, situation)
+        wishes = wishes_of(signal, admitted, shape, situation.ticks_e4)
+        group = shape.markets[0].group
         basket = basket_of(signal, admitted, group, time.time_ns() // 1_000_000)
         ready = self.launcher.build(self._chronicle.next_flight, basket, wishes)
-        self._send(signal, ready, connection, (seen_ns, time.monotonic_ns()))
+        if self._send(signal, ready, connection, (seen_ns, time.monotonic_ns())):
+            self._counters.add("legs_sold", len(admitted.sold))
 
     def _send(
         self, signal: Signal, ready: Ready, connection: HttpConnection, at_ns: tuple[int, int]
-    ) -> None:
-        """Write, send, and wait for the answer beside everything else; `at_ns`: seen, signed."""
+    ) -> bool:
+        """Write, send, and wait for the answer beside everything else; False: nothing was sent.
+
+        `at_ns`: seen, signed.
+        """
         around, (seen_ns, signed_ns) = self._around, at_ns
         flight = self._dispatcher.send(ready, connection)
         self._seen_to_signed.add(signed_ns - seen_ns)
         if flight is None:
             self._reports.refused(signal, Refusal.UNARMED)
-            return
+            return False
         self._signed_to_post.add(flight.sent_ns - signed_ns)
         self._signal_to_post.add(flight.sent_ns - signal.created_ns)
         self._frame_to_post.add(flight.sent_ns - signal.frame_ns)
@@ -110,3 +114,4 @@ class Taker:
         self._reports.sent(signal)
         timeout_s = self.limits[0].reply_timeout_ms / 1e3
         self._keep(self._dispatcher.answer(flight, connection, timeout_s, self._post_to_reply))
+        return True

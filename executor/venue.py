@@ -58,7 +58,7 @@ class Venue:
         if settings.mode == "paper" and not origin.loopback:
             raise LiveRefused(
                 f'mode = "paper" trades on this machine only, and venues.clob_url names '
-                f"{origin.host}: remove it, or see README.md about live trading"
+                f"{origin.host}: remove it, or see docs/live.md"
             )
         self.wallet = wallet
         self.api_key = ""

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterable
 
 from executor.amounts import TICKS_E4
+from executor.exposure import Token, wanted
 from executor.flights import Flight, positions_e6
-from executor.ledger import Ledger
 from executor.legging import Ladder, Standing
 from executor.risk import Quote
-from shm.codes import BookState, Outcome, Role
+from executor.stock import Stock
+from shm.codes import BookState, Outcome, Role, Side
 from shm.fabric import Fabric
-from shm.layout import BOOK, Book, Market
+from shm.layout import BOOK, Book
 from shm.roles import RoleTable
 from shm.units import PRICE_ONE_E4
 
@@ -66,8 +67,9 @@ class Books:
             )
         return found
 
-    def standing(self, market: Market, outcome: Outcome, held_e6: int) -> Standing:
+    def standing(self, token: Token, held_e6: int, free_e6: int, other_e6: int) -> Standing:
         """One leg as a repair sees it; no levels where the book is not to be trusted."""
+        market, outcome = token
         book = self._table.read(market.row)
         if (
             book is None
@@ -75,20 +77,22 @@ class Books:
             or book.state != BookState.LIVE
             or book.epoch != self._roles.epoch(Role.INGEST)
         ):
-            return Standing(market, outcome, held_e6, (), (), market.tick_e4)
+            return Standing(market, outcome, held_e6, (), (), market.tick_e4, free_e6, other_e6)
         tick_e4 = book.tick_e4 or market.tick_e4
         asks, bids = (_on_tick(ladder, tick_e4) for ladder in ladders(book, outcome))
-        return Standing(market, outcome, held_e6, asks, bids, tick_e4)
+        return Standing(market, outcome, held_e6, asks, bids, tick_e4, free_e6, other_e6)
 
     def standings(
-        self, flight: Flight, ledger: Ledger, tokens: dict[str, tuple[Market, Outcome]]
+        self, flight: Flight, stock: Stock, tokens: dict[str, Token], *, inventory: bool
     ) -> list[Standing]:
-        """The legs of a basket, as they stand."""
-        held = positions_e6(flight, ledger)
-        return [
-            self.standing(*tokens[leg.token], size_e6)
-            for leg, size_e6 in zip(flight.legs, held, strict=True)
-        ]
+        """The legs of a basket, as they stand; `inventory`: what is held may be sold for it."""
+        found = []
+        for leg, held_e6 in zip(flight.legs, positions_e6(flight, stock.ledger), strict=True):
+            its, other = (leg.token, leg.other) if leg.side is Side.BUY else (leg.other, leg.token)
+            other_e6 = stock.free_e6(other) if inventory else 0
+            free_e6 = stock.sellable_e6(its)
+            found.append(self.standing(wanted(leg, tokens), held_e6, free_e6, other_e6))
+        return found
 
 
 def _on_tick(ladder: Ladder, tick_e4: int) -> Ladder:

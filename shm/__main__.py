@@ -12,7 +12,7 @@ import click
 import msgspec
 from rich.console import RenderableType
 
-from shm import difference, inspector, printed
+from shm import difference, inspector, printed, spoken
 from shm.diagnosis import examine
 from shm.errors import LayoutMismatch, PolytrioError, SegmentError, SegmentMissing
 from shm.findings import healthy
@@ -94,7 +94,18 @@ def show(segment: str | None, limit: int, schema: bool, instance: str, as_json: 
     }
     if as_json:
         return _emit({"segment": name, "layout": view.file.layout_id, "sections": content})
-    return _show(*(printed.section_rows(section, content[section.name]) for section in sections))
+    return _show(
+        *(
+            printed.section_rows(section, [_worded(view, section, row) for row in shown])
+            for section, shown in zip(sections, content.values(), strict=True)
+        )
+    )
+
+
+def _worded(view: inspector.View, section: SectionSchema, row: inspector.Row) -> inspector.Row:
+    """A row for people: with words for the codes that this build knows."""
+    records = [part.record.name for part in section.parts]
+    return spoken.in_words(records, row) if view.of_this_build else row
 
 
 def _show_schema(segment: str | None, instance: str) -> None:
@@ -102,7 +113,7 @@ def _show_schema(segment: str | None, instance: str) -> None:
         return _emit(inspector.find(instance, segment.partition(".")[0]).schema)
     names = sorted({file.segment for file in list_files(instance)})
     if not names:
-        raise SegmentMissing(f"instance {instance!r} has no segments: nothing runs under this name")
+        raise SegmentMissing(inspector.nothing_runs(instance))
     return _emit([inspector.find(instance, name).schema for name in names])
 
 
@@ -171,7 +182,7 @@ def _looks(instance: str, interval: float, count: int) -> Iterator[Look]:
 @_known_errors
 def tail(ring: str, last: int, once: bool, instance: str, as_json: bool) -> None:
     """Follow the messages of RING as they come, without taking part."""
-    for row in _messages(instance, ring, last, once):
+    for row in _messages(instance, ring, last, once=once, in_words=not as_json):
         if as_json:
             _emit(row)
         elif "lost" in row and len(row) == 1:
@@ -181,7 +192,9 @@ def tail(ring: str, last: int, once: bool, instance: str, as_json: bool) -> None
             sys.stdout.flush()
 
 
-def _messages(instance: str, ring: str, last: int, once: bool) -> Iterator[inspector.Row]:
+def _messages(
+    instance: str, ring: str, last: int, *, once: bool, in_words: bool
+) -> Iterator[inspector.Row]:
     """Rows of messages, and `{"lost": n}`; goes on when the system is made anew."""
     view, section = inspector.find_ring(instance, ring)
     follower = inspector.Follower(view, section, last)
@@ -190,7 +203,7 @@ def _messages(instance: str, ring: str, last: int, once: bool) -> Iterator[inspe
         if follower.lost:
             yield {"lost": follower.lost}
             follower.lost = 0
-        yield from news
+        yield from (_worded(view, section, row) if in_words else row for row in news)
         if once:
             return
         time.sleep(_TAIL_S)

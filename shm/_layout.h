@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "beefad57"
+#define PT_LAYOUT_ID "3260a668"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -322,10 +322,11 @@ typedef struct {
     int64_t hurdle_e8;
     int64_t size_e6;
     uint64_t evaluated_ns;
+    uint64_t cooling_until_ns;
     uint32_t leg_market[12];
     uint8_t leg_outcome[12];
     uint8_t leg_side[12];
-    uint8_t padding_[16];
+    uint8_t padding_[8];
 } pt_basket_row;
 _Static_assert(sizeof(pt_basket_row) == 192, "size of pt_basket_row");
 _Static_assert(offsetof(pt_basket_row, basket) == 0, "offset of pt_basket_row.basket");
@@ -343,9 +344,10 @@ _Static_assert(offsetof(pt_basket_row, net_e8) == 72, "offset of pt_basket_row.n
 _Static_assert(offsetof(pt_basket_row, hurdle_e8) == 80, "offset of pt_basket_row.hurdle_e8");
 _Static_assert(offsetof(pt_basket_row, size_e6) == 88, "offset of pt_basket_row.size_e6");
 _Static_assert(offsetof(pt_basket_row, evaluated_ns) == 96, "offset of pt_basket_row.evaluated_ns");
-_Static_assert(offsetof(pt_basket_row, leg_market) == 104, "offset of pt_basket_row.leg_market");
-_Static_assert(offsetof(pt_basket_row, leg_outcome) == 152, "offset of pt_basket_row.leg_outcome");
-_Static_assert(offsetof(pt_basket_row, leg_side) == 164, "offset of pt_basket_row.leg_side");
+_Static_assert(offsetof(pt_basket_row, cooling_until_ns) == 104, "offset of pt_basket_row.cooling_until_ns");
+_Static_assert(offsetof(pt_basket_row, leg_market) == 112, "offset of pt_basket_row.leg_market");
+_Static_assert(offsetof(pt_basket_row, leg_outcome) == 160, "offset of pt_basket_row.leg_outcome");
+_Static_assert(offsetof(pt_basket_row, leg_side) == 172, "offset of pt_basket_row.leg_side");
 
 typedef struct {
     uint64_t signal;
@@ -546,9 +548,12 @@ typedef struct {
     int64_t no_cost_usd_e6;
     int64_t fee_usd_e6;
     uint64_t fills;
+    int64_t yes_free_e6;
+    int64_t no_free_e6;
     uint64_t updated_ns;
+    uint8_t padding_[48];
 } pt_position;
-_Static_assert(sizeof(pt_position) == 64, "size of pt_position");
+_Static_assert(sizeof(pt_position) == 128, "size of pt_position");
 _Static_assert(offsetof(pt_position, market_key) == 0, "offset of pt_position.market_key");
 _Static_assert(offsetof(pt_position, yes_e6) == 8, "offset of pt_position.yes_e6");
 _Static_assert(offsetof(pt_position, no_e6) == 16, "offset of pt_position.no_e6");
@@ -556,7 +561,9 @@ _Static_assert(offsetof(pt_position, yes_cost_usd_e6) == 24, "offset of pt_posit
 _Static_assert(offsetof(pt_position, no_cost_usd_e6) == 32, "offset of pt_position.no_cost_usd_e6");
 _Static_assert(offsetof(pt_position, fee_usd_e6) == 40, "offset of pt_position.fee_usd_e6");
 _Static_assert(offsetof(pt_position, fills) == 48, "offset of pt_position.fills");
-_Static_assert(offsetof(pt_position, updated_ns) == 56, "offset of pt_position.updated_ns");
+_Static_assert(offsetof(pt_position, yes_free_e6) == 56, "offset of pt_position.yes_free_e6");
+_Static_assert(offsetof(pt_position, no_free_e6) == 64, "offset of pt_position.no_free_e6");
+_Static_assert(offsetof(pt_position, updated_ns) == 72, "offset of pt_position.updated_ns");
 
 typedef struct {
     int64_t cash_usd_e6;
@@ -797,6 +804,7 @@ typedef struct {
     uint64_t orders_killed;
     uint64_t orders_filled;
     uint64_t orders_doubt;
+    uint64_t legs_sold;
     uint64_t baskets_sent;
     uint64_t baskets_complete;
     uint64_t baskets_partial;
@@ -819,7 +827,7 @@ typedef struct {
     uint64_t trades_failed;
     uint64_t recoveries;
     uint64_t reports_waited;
-    uint8_t padding_[32];
+    uint8_t padding_[24];
 } pt_executor_stats;
 _Static_assert(sizeof(pt_executor_stats) == 512, "size of pt_executor_stats");
 _Static_assert(offsetof(pt_executor_stats, signals_seen) == 0, "offset of pt_executor_stats.signals_seen");
@@ -860,28 +868,29 @@ _Static_assert(offsetof(pt_executor_stats, orders_refused) == 272, "offset of pt
 _Static_assert(offsetof(pt_executor_stats, orders_killed) == 280, "offset of pt_executor_stats.orders_killed");
 _Static_assert(offsetof(pt_executor_stats, orders_filled) == 288, "offset of pt_executor_stats.orders_filled");
 _Static_assert(offsetof(pt_executor_stats, orders_doubt) == 296, "offset of pt_executor_stats.orders_doubt");
-_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 304, "offset of pt_executor_stats.baskets_sent");
-_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 312, "offset of pt_executor_stats.baskets_complete");
-_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 320, "offset of pt_executor_stats.baskets_partial");
-_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 328, "offset of pt_executor_stats.baskets_missed");
-_Static_assert(offsetof(pt_executor_stats, partial_killed) == 336, "offset of pt_executor_stats.partial_killed");
-_Static_assert(offsetof(pt_executor_stats, partial_refused) == 344, "offset of pt_executor_stats.partial_refused");
-_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 352, "offset of pt_executor_stats.partial_doubt");
-_Static_assert(offsetof(pt_executor_stats, partial_restart) == 360, "offset of pt_executor_stats.partial_restart");
-_Static_assert(offsetof(pt_executor_stats, partial_voided) == 368, "offset of pt_executor_stats.partial_voided");
-_Static_assert(offsetof(pt_executor_stats, repairs_sent) == 376, "offset of pt_executor_stats.repairs_sent");
-_Static_assert(offsetof(pt_executor_stats, repairs_completed) == 384, "offset of pt_executor_stats.repairs_completed");
-_Static_assert(offsetof(pt_executor_stats, repairs_unwound) == 392, "offset of pt_executor_stats.repairs_unwound");
-_Static_assert(offsetof(pt_executor_stats, repairs_held) == 400, "offset of pt_executor_stats.repairs_held");
-_Static_assert(offsetof(pt_executor_stats, nonces_missing) == 408, "offset of pt_executor_stats.nonces_missing");
-_Static_assert(offsetof(pt_executor_stats, posts) == 416, "offset of pt_executor_stats.posts");
-_Static_assert(offsetof(pt_executor_stats, post_errors) == 424, "offset of pt_executor_stats.post_errors");
-_Static_assert(offsetof(pt_executor_stats, reconnects) == 432, "offset of pt_executor_stats.reconnects");
-_Static_assert(offsetof(pt_executor_stats, fills_seen) == 440, "offset of pt_executor_stats.fills_seen");
-_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 448, "offset of pt_executor_stats.fills_duplicate");
-_Static_assert(offsetof(pt_executor_stats, trades_failed) == 456, "offset of pt_executor_stats.trades_failed");
-_Static_assert(offsetof(pt_executor_stats, recoveries) == 464, "offset of pt_executor_stats.recoveries");
-_Static_assert(offsetof(pt_executor_stats, reports_waited) == 472, "offset of pt_executor_stats.reports_waited");
+_Static_assert(offsetof(pt_executor_stats, legs_sold) == 304, "offset of pt_executor_stats.legs_sold");
+_Static_assert(offsetof(pt_executor_stats, baskets_sent) == 312, "offset of pt_executor_stats.baskets_sent");
+_Static_assert(offsetof(pt_executor_stats, baskets_complete) == 320, "offset of pt_executor_stats.baskets_complete");
+_Static_assert(offsetof(pt_executor_stats, baskets_partial) == 328, "offset of pt_executor_stats.baskets_partial");
+_Static_assert(offsetof(pt_executor_stats, baskets_missed) == 336, "offset of pt_executor_stats.baskets_missed");
+_Static_assert(offsetof(pt_executor_stats, partial_killed) == 344, "offset of pt_executor_stats.partial_killed");
+_Static_assert(offsetof(pt_executor_stats, partial_refused) == 352, "offset of pt_executor_stats.partial_refused");
+_Static_assert(offsetof(pt_executor_stats, partial_doubt) == 360, "offset of pt_executor_stats.partial_doubt");
+_Static_assert(offsetof(pt_executor_stats, partial_restart) == 368, "offset of pt_executor_stats.partial_restart");
+_Static_assert(offsetof(pt_executor_stats, partial_voided) == 376, "offset of pt_executor_stats.partial_voided");
+_Static_assert(offsetof(pt_executor_stats, repairs_sent) == 384, "offset of pt_executor_stats.repairs_sent");
+_Static_assert(offsetof(pt_executor_stats, repairs_completed) == 392, "offset of pt_executor_stats.repairs_completed");
+_Static_assert(offsetof(pt_executor_stats, repairs_unwound) == 400, "offset of pt_executor_stats.repairs_unwound");
+_Static_assert(offsetof(pt_executor_stats, repairs_held) == 408, "offset of pt_executor_stats.repairs_held");
+_Static_assert(offsetof(pt_executor_stats, nonces_missing) == 416, "offset of pt_executor_stats.nonces_missing");
+_Static_assert(offsetof(pt_executor_stats, posts) == 424, "offset of pt_executor_stats.posts");
+_Static_assert(offsetof(pt_executor_stats, post_errors) == 432, "offset of pt_executor_stats.post_errors");
+_Static_assert(offsetof(pt_executor_stats, reconnects) == 440, "offset of pt_executor_stats.reconnects");
+_Static_assert(offsetof(pt_executor_stats, fills_seen) == 448, "offset of pt_executor_stats.fills_seen");
+_Static_assert(offsetof(pt_executor_stats, fills_duplicate) == 456, "offset of pt_executor_stats.fills_duplicate");
+_Static_assert(offsetof(pt_executor_stats, trades_failed) == 464, "offset of pt_executor_stats.trades_failed");
+_Static_assert(offsetof(pt_executor_stats, recoveries) == 472, "offset of pt_executor_stats.recoveries");
+_Static_assert(offsetof(pt_executor_stats, reports_waited) == 480, "offset of pt_executor_stats.reports_waited");
 
 typedef struct {
     uint64_t requests_seen;

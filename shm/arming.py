@@ -22,7 +22,9 @@ from pathlib import Path
 
 import msgspec
 
-from shm.kill import ACCEPTED, ARM, FILE_MODE, KILL, Kill, Pressed, pressed, standing
+from shm import wordfiles
+from shm.kill import ACCEPTED, ARM, KILL, Kill, Pressed, pressed, standing
+from shm.wordfiles import put, take_away
 
 REFUSED = "ARM.refused"
 VALID_MS = 300_000
@@ -52,9 +54,9 @@ class Refused(msgspec.Struct, frozen=True):
 def request_arm(var_path: Path, nonce: int, actor: str, wallet: str = "") -> ArmRequest:
     """Leave the operator's word for the executor; OSError if there is no room for it."""
     request = ArmRequest(nonce, actor, wallet, time.time_ns() // 1_000_000)
-    with suppress(FileNotFoundError):
-        (var_path / REFUSED).unlink()
-    _put(var_path / ARM, msgspec.json.encode(request))
+    take_away(var_path / REFUSED)
+    take_away(var_path / ARM)
+    put(var_path / ARM, msgspec.json.encode(request))
     return request
 
 
@@ -63,8 +65,8 @@ def arm_requested(var_path: Path) -> ArmRequest | None:
     request = _request(var_path / ARM)
     if request is None and os.path.lexists(var_path / ARM):
         request = _request(var_path / ARM)  # it may have come between the two looks
-    if request is None and os.path.lexists(var_path / ARM):
-        refuse(var_path, 0, "what it says cannot be read: run `polytrio arm` again")
+        if request is None:
+            refuse(var_path, 0, "what it says cannot be read: run `polytrio arm` again")
     return request
 
 
@@ -86,19 +88,16 @@ def refusal(request: ArmRequest, kill: Pressed, *, wallet: str, live: bool, now_
 
 def refuse(var_path: Path, nonce: int, reason: str) -> None:
     """Take the operator's word away and leave the reason in its place."""
+    take_away(var_path / REFUSED)
     with suppress(OSError):  # without room for the reason the word is still taken away
-        _put(var_path / REFUSED, msgspec.json.encode(Refused(nonce, reason)))
+        put(var_path / REFUSED, msgspec.json.encode(Refused(nonce, reason)))
     for name in (ARM, ACCEPTED):
-        with suppress(FileNotFoundError):
-            (var_path / name).unlink()
+        take_away(var_path / name)
 
 
 def refused(var_path: Path) -> Refused | None:
     """Why the last word was not taken."""
-    try:
-        return msgspec.json.decode((var_path / REFUSED).read_bytes(), type=Refused)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return wordfiles.read(var_path / REFUSED, Refused)
 
 
 async def clear(kill: Kill, request: ArmRequest) -> str:
@@ -110,6 +109,7 @@ async def clear(kill: Kill, request: ArmRequest) -> str:
     seen = pressed(var_path)
     if seen.nonce != request.nonce:
         return _gave_up(var_path, request)
+    take_away(var_path / ACCEPTED)
     (var_path / ARM).rename(var_path / ACCEPTED)
     for press in seen.presses:
         press.path.rename(var_path / f"{KILL}.clearing.{secrets.token_hex(4)}")
@@ -138,19 +138,4 @@ def _gave_up(var_path: Path, request: ArmRequest) -> str:
 
 
 def _request(path: Path) -> ArmRequest | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ArmRequest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _put(path: Path, text: bytes) -> None:
-    """Replace a file as a whole."""
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        with os.fdopen(fd, "wb") as out:
-            out.write(text)
-        temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return wordfiles.read(path, ArmRequest)

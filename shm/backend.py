@@ -11,7 +11,7 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from shm import model
-from shm.errors import LayoutMismatch, SegmentError
+from shm.errors import LayoutMismatch, LiveRefused, SegmentError
 from shm.segments import LAYOUT_ID
 
 if TYPE_CHECKING:
@@ -62,12 +62,20 @@ def notice() -> str:
     )
 
 
-def require_usable() -> None:
-    """Refuse a kernel of another layout, and the Python model where it would not be correct."""
+def require_usable(*, live: bool = False) -> None:
+    """Refuse a kernel of another layout, and the Python model with real money or where it is wrong.
+
+    Stale books cost nothing on paper; `live` says that it is not paper.
+    """
     if chosen.LAYOUT_ID != LAYOUT_ID:
         raise LayoutMismatch(
             f"the compiled kernel was built for layout {chosen.LAYOUT_ID}, the code says "
             f"{LAYOUT_ID}: run `make setup` again"
+        )
+    if live and not NATIVE:
+        raise LiveRefused(
+            'execution = "live" needs the compiled kernels, and this is PYTHON MODE: install a C '
+            'compiler (gcc) and run `make clean setup`, or set execution = "paper"'
         )
     if not NATIVE and platform.machine() not in {"x86_64", "AMD64", "i686"}:
         raise SegmentError(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 _FLOCK = struct.Struct("hhqqi4x")
 _PROC = Path("/proc")
+_COMMAND_MAX = 60
 _NUMBER = re.compile(r"[0-9]+")
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
@@ -102,12 +103,13 @@ def mapped_files(pid: int) -> set[Mapped]:
 
 
 def command(pid: int) -> str:
-    """The command line of a process, shortened for one line of text."""
+    """The command line of a process, shortened for one line of text: programs without folders."""
     with suppress(*_GONE):
         words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-        text = " ".join(word.decode("utf-8", "replace") for word in words if word)
+        texts = [word.decode("utf-8", "replace") for word in words if word]
+        text = " ".join([*(Path(one).name for one in texts[:2]), *texts[2:]])
         text = "".join(letter if letter.isprintable() else "?" for letter in text)
-        return text if len(text) <= 60 else text[:57] + "..."
+        return text if len(text) <= _COMMAND_MAX else text[: _COMMAND_MAX - 3] + "..."
     return ""
 
 

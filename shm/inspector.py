@@ -39,6 +39,8 @@ _OVERFLOW_OFFSET = 2 * _WORD
 _STILL_TRIES = 16
 
 Row = dict[str, Any]
+_NAMED = 5
+"""Instances that an error names."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,24 @@ def find(instance: str, segment: str) -> View:
     """The segment of an instance by its short name; the newest if several versions exist."""
     files = list(list_files(instance))
     candidates = [file for file in files if file.segment == segment]
+    if not files:
+        raise SegmentMissing(nothing_runs(instance))
     if not candidates:
-        known = sorted({file.segment for file in files})
-        hint = f"there are {', '.join(known)}" if known else "nothing runs under this name"
-        raise SegmentMissing(f"instance {instance!r} has no segment {segment!r}: {hint}")
+        known = ", ".join(sorted({file.segment for file in files}))
+        raise SegmentMissing(f"instance {instance!r} has no segment {segment!r}: there are {known}")
     return newest(candidates)
+
+
+def nothing_runs(instance: str) -> str:
+    """Why an instance shows nothing, and what could be looked at instead."""
+    others = sorted({file.instance for file in list_files()})
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    hint = (
+        f"there are {', '.join(others[:_NAMED])}{more}: name one with --instance"
+        if others
+        else "polytrio run, or supervisor.py up, makes them"
+    )
+    return f"instance {instance!r} has no segments: nothing runs under this name ({hint})"
 
 
 def newest(files: list[SegmentFile]) -> View:

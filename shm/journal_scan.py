@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import NamedTuple
 
 from shm.errors import JournalForeign
@@ -42,6 +43,8 @@ from shm.snapshot_records import Checkpoint
 
 CHUNK_BYTES = 4096 * RECORD_BYTES
 _CHUNK_ZEROS = bytes(CHUNK_BYTES)
+_ENDS = Struct(f"{SEAL.format}{CRC_AT - SEAL.size}x{SEAL.format.lstrip('<')}")
+"""First and last word of a record: what it is, and its CRC."""
 
 
 class Group(NamedTuple):
@@ -71,8 +74,7 @@ NOTHING = Fault("", torn=True)
 
 def sealed(data: memoryview, at: int) -> bool:
     """Whether the 256 bytes at `at` are a record as some journal wrote it."""
-    (magic,) = SEAL.unpack_from(data, at)
-    (crc,) = SEAL.unpack_from(data, at + CRC_AT)
+    magic, crc = _ENDS.unpack_from(data, at)
     return bool(magic == MAGIC and crc == zlib.crc32(data[at : at + CRC_AT]))
 
 
@@ -107,14 +109,14 @@ def group_at(data: memoryview, at: int, link: Link | None) -> tuple[int, Link] |
 
 
 def _members(data: memoryview, at: int, count: int, link: Link) -> tuple[int, Link] | Fault:
-    """The second half of `group_at`: every record of the group, the first one included."""
+    """The second half of `group_at`: every record; the first one is known to be sealed."""
     end = at + count * RECORD_BYTES
     if count == 0:
         return Fault("is a group of nothing", torn=False)
     run = link.run
     for place in range(count):
         here = at + place * RECORD_BYTES
-        if here + RECORD_BYTES > len(data) or not sealed(data, here):
+        if here + RECORD_BYTES > len(data) or (place and not sealed(data, here)):
             return Fault(f"is one of {count} written together, and not all are there", torn=True)
         _, version, kind, its_place, its_count, seq, _, _, _, journal, previous, its_run, _ = (
             HEAD.unpack_from(data, here)

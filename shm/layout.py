@@ -346,6 +346,8 @@ class BasketRow(NamedTuple):
     """Net edge that a signal needs: least edge, allowances, cost of capital."""
     size_e6: I64
     evaluated_ns: U64
+    cooling_until_ns: U64
+    """When the pause after its last orders ends or ended; 0: none went out."""
     leg_market: LegMarkets
     leg_outcome: LegBytes
     leg_side: LegBytes
@@ -481,6 +483,10 @@ class Position(NamedTuple):
     no_cost_usd_e6: I64
     fee_usd_e6: I64
     fills: U64
+    yes_free_e6: I64
+    """Part of it that the chain has confirmed and no order may still sell,"""
+    no_free_e6: I64
+    """so that a basket may."""
     updated_ns: U64
 
 
@@ -665,6 +671,8 @@ class ExecutorStats(NamedTuple):
     orders_killed: U64
     orders_filled: U64
     orders_doubt: U64
+    legs_sold: U64
+    """Legs of baskets that were sent as sales of what is held."""
     baskets_sent: U64
     baskets_complete: U64
     baskets_partial: U64
@@ -850,6 +858,10 @@ class Record(Generic[RowT]):
 
     def blank(self) -> RowT:
         """A row of zeros."""
+        return self._blank
+
+    @cached_property
+    def _blank(self) -> RowT:
         return self.unpack(bytes(self.size))
 
     def schema(self) -> dict[str, Any]:

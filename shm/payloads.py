@@ -71,6 +71,7 @@ PAYLOADS: dict[Kind, Payload[Any]] = {
     Kind.MARK: Payload(records.Mark),
     Kind.PACE: Payload(snapshot_records.Pace),
     Kind.STANDS: Payload(snapshot_records.Stands),
+    Kind.ADOPTED: Payload(records.Adopted),
 }
 
 

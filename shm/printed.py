@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,11 @@ from shm.readings import Latency, Look, RoleReading, SystemReading
 from shm.schemas import SectionSchema
 
 _WIDE = 40
+_SENTENCE = 24
+"""Columns that a sentence needs at least."""
+_NO_EDGE = 1_000
+"""Columns of a file or a pipe."""
+_PLACES = {"row", "position"}
 _BARS = " ▁▂▃▄▅▆▇█"
 _BAR_CELLS = 10
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -30,24 +37,88 @@ def make_console() -> Console:
     """Standard output; texts out of segments are never taken for markup. Heeds NO_COLOR."""
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        console.width = 1_000  # a file or a pipe has no edge to wrap at
+        console.width = _NO_EDGE  # a file or a pipe has no edge to wrap at
     return console
 
 
-def segments(lines: Sequence[Row]) -> Table:
+class Fitting:
+    """A table without shortened words: columns for which there is no room are named below it.
+
+    The last ones go first. `wraps`: the last column holds sentences and may take several lines.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        title: str | None = None,
+        wraps: bool = False,
+    ) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._title = title
+        self._wraps = wraps
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As many columns as fit; rich asks for it."""
+        count = len(self._columns)
+        while count > 1 and self._least_width(console, options, count) > options.max_width:
+            count -= 1
+        yield self._table(count)
+        if count < len(self._columns):
+            left_out = ", ".join(self._columns[count:])
+            yield Text(f"no room for: {left_out}", style="dim")
+
+    def _least_width(self, console: Console, options: ConsoleOptions, count: int) -> int:
+        table = self._table(count, _SENTENCE)
+        return Measurement.get(console, options.update(width=_NO_EDGE), table).maximum
+
+    def _table(self, count: int, longest_sentence: int | None = None) -> Table:
+        table = Table(
+            box=box.SIMPLE_HEAD, title=self._title, title_justify="left", show_edge=False,
+            pad_edge=False,
+        )  # fmt: skip
+        wraps = self._wraps and count == len(self._columns)
+        for number, name in enumerate(self._columns[:count], 1):
+            numbers = all(_is_number(row[number - 1]) for row in self._rows)
+            table.add_column(
+                name,
+                no_wrap=not (wraps and number == count),
+                justify="right" if numbers else "left",
+            )
+        for row in self._rows:
+            last = row[count - 1][:longest_sentence] if wraps else row[count - 1]
+            table.add_row(*row[: count - 1], last)
+        return table
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell is a number, perhaps with a unit, or the mark of a missing one."""
+    return text == "-" or text[:1].isdigit()
+
+
+def segments(lines: Sequence[Row]) -> Fitting:
     """The answer of `list`."""
-    table = Table("instance", "segment", "layout", "KiB", "created", "written by", "holds")
-    for line in lines:
-        table.add_row(
+    rows = [
+        (
             line["instance"],
             line["segment"],
-            line["layout"] + ("" if line.get("this_build", True) else " (other version)"),
             str(line["bytes"] // 1024),
+            line["layout"] + ("" if line.get("this_build", True) else " (other version)"),
             line.get("created", "-"),
-            ", ".join(line.get("writers", [])),
+            _few(line.get("writers", [])),
             line.get("trouble") or line["purpose"],
         )
-    return table
+        for line in lines
+    ]
+    columns = ("instance", "segment", "KiB", "layout", "created", "written by", "holds")
+    return Fitting(columns, rows, wraps=True)
+
+
+def _few(names: Sequence[str]) -> str:
+    """Two names, and how many more there are."""
+    return ", ".join(names[:2]) + (f" + {len(names) - 2}" if len(names) > 2 else "")
 
 
 def section_rows(section: SectionSchema, rows: Iterable[Row]) -> Group:
@@ -58,8 +129,12 @@ def section_rows(section: SectionSchema, rows: Iterable[Row]) -> Group:
 
 
 def one_line(row: Row) -> str:
-    """A row as `key=value` words, without what is zero or empty."""
-    return "  ".join(f"{key}={_short(value)}" for key, value in row.items() if not _is_zero(value))
+    """A row as `key=value` words, without what is zero or empty; it always says which one it is."""
+    return "  ".join(
+        f"{key}={_short(value)}"
+        for key, value in row.items()
+        if key in _PLACES or not _is_zero(value)
+    )
 
 
 def _is_zero(value: Any) -> bool:
@@ -67,7 +142,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
     return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
 
 
@@ -256,10 +331,7 @@ def whole(look: Look) -> RenderableType:
         ("counters that are not zero", COUNTER_COLUMNS, counters),
     ):
         if rows:
-            table = Table(*columns, title=title, title_justify="left")
-            for row in rows:
-                table.add_row(*row)
-            parts.append(table)
+            parts += [Fitting(columns, rows, title=title), Text()]
         elif look.missing is None:
             parts.append(Text(f"{title}: none yet"))
     return Group(*parts)

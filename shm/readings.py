@@ -23,6 +23,7 @@ from shm.inspector import (
     decode,
     latch_of,
     newest,
+    nothing_runs,
     plain_row,
     ring_state,
     rows,
@@ -145,10 +146,7 @@ def look(instance: str) -> Look:
     for file in list_files(instance):
         by_segment.setdefault(file.segment, []).append(file)
     if not by_segment:
-        seen.missing = (
-            f"instance {instance!r} has no segments: nothing runs under this name "
-            "(polytrio run, or supervisor.py up, makes them)"
-        )
+        seen.missing = nothing_runs(instance)
     for segment, files in by_segment.items():
         try:
             view = newest(files)

@@ -66,6 +66,8 @@ class Kind(IntEnum):
     """Snapshot: how many baskets of a ladder were sent in a minute."""
     STANDS = 23
     """Snapshot: how a batch of orders stands; BASKET and INTENT before it say what it is."""
+    ADOPTED = 24
+    """A difference to the venue that the operator accepted: cash, or shares of one token."""
 
 
 class CancelStep(IntEnum):
@@ -253,7 +255,7 @@ class Compared(NamedTuple):
     our_cash_usd_e6: I64
     their_cash_usd_e6: I64
     adopted_usd_e6: I64
-    """Part of the difference that the operator accepted: it moves the opening cash."""
+    """Of journals before ADOPTED: the part of the difference that the operator accepted."""
     positions: U32
     differences: U32
 
@@ -311,5 +313,16 @@ class Loss(NamedTuple):
     lost_durable_seq: U64
     """What of the lost one had been on disk, as far as known."""
     lost_segment: U32
+    actor: Text32
+    text: Text96
+
+
+class Adopted(NamedTuple):
+    """See Kind.ADOPTED: theirs less ours. It moves the opening, and is neither profit nor loss."""
+
+    usd_e6: I64
+    size_e6: I64
+    token: Word256
+    """Zeros for cash."""
     actor: Text32
     text: Text96

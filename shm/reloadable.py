@@ -4,7 +4,7 @@ A key that is in neither table is a defect: a test goes through the whole tree.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shm.settings import Settings
 from shm.sources import values
@@ -31,6 +31,8 @@ RELOADABLE = {
     "executor.reply_timeout_ms": "executor",
     "executor.doubt_settle_ms": "executor",
     "executor.fill_wait_ms": "executor",
+    "risk.*": "executor",
+    "executor.inventory": "executor",
     "stages.restarts_per_minute": "supervisor",
     "stages.fallback_after": "supervisor",
 }
@@ -48,7 +50,6 @@ NEEDS_RESTART = {
     "executor.max_flights": "order connections are opened for it",
     "wallet.*": "the wallet is loaded once",
     "signing.*": "the signer is made once",
-    "risk.*": "limits are taken over together with a reconciled ledger",
     "journal.*": "the journal is open",
     "killer.*": "the killer decides it when it starts",
     "stages.wait": "stages choose it when they start",
@@ -56,6 +57,50 @@ NEEDS_RESTART = {
     "stages.loop": "stages choose it when they start",
 }
 """Key -> why it cannot change while the system runs."""
+
+
+SAFER: dict[str, Literal["less", "more"]] = {
+    "max_order_usd_e6": "less",
+    "max_order_equity_bps": "less",
+    "max_order_shares": "less",
+    "collar_ticks": "less",
+    "collar_bps": "less",
+    "max_edge_bps": "less",
+    "max_edge_age_ms": "less",
+    "max_market_usd_e6": "less",
+    "max_group_usd_e6": "less",
+    "max_day_usd_e6": "less",
+    "max_total_usd_e6": "less",
+    "max_total_equity_bps": "less",
+    "max_naked_usd_e6": "less",
+    "max_naked_ms": "less",
+    "cash_margin_bps": "more",
+    "orders_per_second": "less",
+    "orders_burst": "less",
+    "orders_per_day": "less",
+    "group_pause_ms": "more",
+    "group_per_hour": "less",
+    "max_doubt_group": "less",
+    "max_doubt": "less",
+    "max_quote_age_ms": "less",
+    "max_feed_silence_ms": "less",
+    "max_metadata_age_s": "less",
+    "clock_block_ms": "less",
+    "clock_halt_ms": "less",
+    "max_loss_usd_e6": "less",
+    "max_loss_equity_bps": "less",
+    "max_drawdown_bps": "less",
+    "max_refusals": "less",
+    "max_refusal_bps": "less",
+    "max_settlement_failures": "less",
+    "max_unsettled_s": "less",
+    "tolerance_size_e6": "less",
+    "tolerance_usd_e6": "less",
+    "fence_end_s": "more",
+    "fence_restart_s": "more",
+}
+"""Limit of `risk` -> which way it allows less. That way it changes at once; the other way is more
+risk than whoever armed the system knew of, and needs a restart (with real money, arming, too)."""
 
 
 class Change(NamedTuple):
@@ -76,7 +121,16 @@ def restart_reason(change: Change) -> str | None:
     """Why a change needs a restart; None if it does not."""
     if change.key == "execution" and "live" in (change.before, change.after):
         return "paper and live are different wallets"
+    section, _, limit = change.key.partition(".")
+    if section == "risk" and _loosens(limit, change):
+        return "a limit may only be tightened while it runs"
     return _lookup(change.key, NEEDS_RESTART)
+
+
+def _loosens(limit: str, change: Change) -> bool:
+    if SAFER[limit] == "less":
+        return bool(change.after > change.before)
+    return bool(change.after < change.before)
 
 
 def follower(key: str) -> str | None:

@@ -24,6 +24,8 @@ Rows = Mapping[str, tuple[str, ...]]
 """Row key -> cells."""
 
 _BAR_CELLS = 50
+_BESIDE_COLUMNS = 160
+"""From this width on roles and tables stand side by side with all their columns."""
 _HELP = """\
 q  quit                     p  pause, and go on
 s  sort counters: by name, by value, by rate
@@ -120,7 +122,9 @@ class WatchApp(App[None]):
     #trouble { color: $error; padding: 0 1; }
     #help, #bars { border: round $primary; height: auto; padding: 0 1; }
     .pair { height: auto; }
+    .-narrow .pair { layout: vertical; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_BESIDE_COLUMNS, "-wide")]  # noqa: RUF012  # as textual has it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit"),
         Binding("ctrl+c", "quit", show=False, priority=True),

@@ -26,7 +26,8 @@ class VenueSettings(Section, frozen=True):
     """Addresses of the venue. Empty ones follow from `venue`.
 
     With `venue = "polymarket"` on paper, Gamma and the market channel are the live venue's, which
-    the simulated exchange mirrors; orders go to the latter.
+    the simulated exchange mirrors; orders go to the latter. With real money all four are the live
+    venue's, or all four are others: half of each would trade on another venue's books.
     """
 
     clob_url: str = ""
@@ -42,6 +43,7 @@ LIVE_VENUE = VenueSettings(
     user_ws_url="wss://ws-subscriptions-clob.polymarket.com/ws/user",
 )
 """Where the live venue is (docs/venue.md)."""
+_ADDRESSES = VenueSettings.__struct_fields__
 
 
 class SimSettings(Section, frozen=True):
@@ -144,6 +146,8 @@ class ExecutorSettings(Section, frozen=True):
     has been seen to take one up long after the caller had given up."""
     fill_wait_ms: Millis = 1_000
     """A fill that the user channel does not show within this is asked for by REST."""
+    inventory: bool = True
+    """Sell what is held instead of buying its opposite, where all of a leg is there."""
 
 
 class WalletSettings(Section, frozen=True):
@@ -223,15 +227,51 @@ class Settings(Section, frozen=True):
     @property
     def money_in_words(self) -> str:
         """What is real and what is not, for titles."""
-        return "live data, simulated money" if self.mirrors else f"{self.mode} money"
+        if self.mode == "live":
+            return "REAL MONEY"
+        return "live data, simulated money" if self.mirrors else "paper money"
 
     def require_supported(self) -> None:
-        """Refuse what this version cannot do safely: real money, and paper orders that leave."""
-        if self.execution == "live":
+        """Refuse what cannot be done safely; `LiveRefused` or `ConfigError` says what to change."""
+        if self.mode == "live":
+            self._require_live()
+        else:
+            self._require_paper()
+
+    def _require_live(self) -> None:
+        """Real money: a wallet of the operator's own, one venue for everything, and TLS to it."""
+        if self.venue != "polymarket":
             raise LiveRefused(
-                'execution = "live": this version does not trade real money, because it has never '
-                'met the real venue; set execution = "paper"'
+                f'execution = "live" trades real money, and venue = "{self.venue}" is simulated: '
+                'set venue = "polymarket", or execution = "paper"'
             )
+        if not self.wallet.key_file:
+            raise LiveRefused(
+                'execution = "live" needs a wallet of your own: set wallet.key_file to a key file '
+                "(`polytrio wallet new` makes one)"
+            )
+        named = {key: url for key in _ADDRESSES if (url := getattr(self.venues, key))}
+        if not named:
+            return
+        missing = [f"venues.{key}" for key in _ADDRESSES if key not in named]
+        if missing:
+            raise LiveRefused(
+                'execution = "live": some of venues.* are named and others are not '
+                f"({', '.join(missing)}), which would mix two venues: name all four, or none"
+            )
+        if len({on_this_machine(url) for url in named.values()}) > 1:
+            raise LiveRefused(
+                'execution = "live": some of venues.* name this machine and some do not, which '
+                "would mix two venues: name one venue in all four, or none"
+            )
+        for key, url in named.items():
+            if not on_this_machine(url) and not url.startswith(("https://", "wss://")):
+                raise LiveRefused(
+                    f'execution = "live": venues.{key} = {url} is not encrypted: use https or wss'
+                )
+
+    def _require_paper(self) -> None:
+        """Simulated money: orders stay on this machine."""
         if self.mirrors and self.desk.hourly:
             raise ConfigError(
                 "desk.hourly = true: only the daily ladders of the live venue are mirrored; "
@@ -245,6 +285,12 @@ class Settings(Section, frozen=True):
                     f'mode = "paper" trades on this machine only, and venues.{key} names {url}: '
                     "remove it"
                 )
+
+    def with_live_addresses(self) -> "Settings":
+        """Fill in the live venue's addresses, unless another venue is named."""
+        if any(getattr(self.venues, key) for key in _ADDRESSES):
+            return self
+        return msgspec.structs.replace(self, venues=LIVE_VENUE)
 
     def with_addresses(self, url: str) -> "Settings":
         """Fill in the venue addresses that are left open, from the simulated exchange's own.

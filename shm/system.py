@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shm.codes import Role
+from shm.codes import Role, StageState
 from shm.control import publish_settings
 from shm.errors import SegmentError, SegmentExists
 from shm.fabric import Fabric
@@ -55,6 +55,7 @@ def create_all(settings: Settings, origin: Origin | None = None) -> Fabric:
     fabric.fence = holder.fence
     final = derived(Loaded(settings, origin or Origin()), settings.anchored())
     holder.adopt_settings(publish_settings(fabric, *final))
+    holder.enter(StageState.RUNNING)
     return fabric
 
 

@@ -24,6 +24,11 @@ class Stream:
     responses: bool = False
     _held: bytearray = field(default_factory=bytearray)
 
+    @property
+    def empty(self) -> bool:
+        """Whether the next byte begins a message."""
+        return not self._held
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that are complete now."""
         self._held += data

@@ -13,6 +13,7 @@ from shm.errors import ConfigError, PolytrioError
 from sim.lifecycle import check_loopback, die_with_parent
 from sim.relay import Proxy
 from sim.toxics import Rule, read_rules
+from sim.truth import Truth, TruthFile
 
 _LOG = logging.getLogger("sim.proxy")
 
@@ -26,11 +27,24 @@ _LOG = logging.getLogger("sim.proxy")
     type=click.Path(path_type=Path),
     help="Rules (TOML or JSON; docs/simulator.md); SIGHUP reads them again.",
 )
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path),
+    help="Write here when each request came, before any rule has seen it.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--raw", is_flag=True, help="Look at bytes only, as for TLS.")
 @click.option("--die-with-parent", "tied", is_flag=True, help="End when the parent ends (Linux).")
 def main(
-    *, port: int, host: str, target: str, faults: Path | None, seed: int, raw: bool, tied: bool
+    *,
+    port: int,
+    host: str,
+    target: str,
+    faults: Path | None,
+    truth: Path | None,
+    seed: int,
+    raw: bool,
+    tied: bool,
 ) -> None:
     """Pass connections on to a server, and spoil them as the rules say.
 
@@ -44,6 +58,7 @@ def main(
         rules = () if faults is None else read_rules(faults)
         proxy = Proxy(parse_target(target), rules, seed)
         proxy.raw = raw
+        proxy.truth = None if truth is None else Truth(TruthFile(truth))
         asyncio.run(_serve(proxy, (host, port), faults))
     except PolytrioError as error:
         click.echo(f"proxy: {error}", err=True)

@@ -7,6 +7,7 @@ sender has gone.
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +32,7 @@ from sim.toxics import (
     Swap,
     Vanish,
 )
+from sim.truth import Truth
 
 PIECE_BYTES = 64 * 1024
 _sleep = asyncio.sleep
@@ -79,6 +81,8 @@ class _Way:
     queue: asyncio.Queue[tuple[float, bytes] | None] = field(default_factory=asyncio.Queue)
     swapped: list[bytes] = field(default_factory=list)
     passed: int = 0
+    came_ns: int = 0
+    """When the first byte of the message came that is being read."""
     stalled: set[int] = field(default_factory=set)
 
 
@@ -115,6 +119,8 @@ class Proxy:
         self._first = rules
         self.raw = False
         """Look at bytes only, as for TLS."""
+        self.truth: Truth | None = None
+        """Where it says when the first byte of each request came, before any rule has seen it."""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; returns the port."""
@@ -195,15 +201,28 @@ class Proxy:
                 data = await way.reader.read(PIECE_BYTES)
             except OSError:
                 data = b""
+            if way.stream.empty:
+                way.came_ns = time.monotonic_ns()
+            for message in way.stream.feed(data) if data else [way.stream.rest()]:
+                self._tell(way, message, torn=not data)
+                if not connection.gone.is_set():
+                    self._take(connection, way, message)
             if connection.gone.is_set():
                 await asyncio.Event().wait()
-            for message in way.stream.feed(data) if data else [way.stream.rest()]:
-                self._take(connection, way, message)
             if not data:
                 for held in way.swapped:
                     way.queue.put_nowait((0.0, held))
                 way.queue.put_nowait(None)
                 return
+
+    def _tell(self, way: _Way, message: bytes, *, torn: bool) -> None:
+        """Write down which request has come, and when; a torn one may be no more than a word."""
+        words = first_line(message[:4096]).split(" ")
+        if self.truth is None or way.name != "up" or way.stream.mode == "raw" or not words[0]:
+            return
+        if torn or words[-1].startswith("HTTP/1."):
+            kind = "request_torn" if torn else "request"
+            self.truth.record(kind, place=" ".join(words[:2]), mono_ns=way.came_ns)
 
     def _take(self, connection: _Connection, way: _Way, message: bytes) -> None:
         """Put a message, or what the rules make of it, into the queue."""

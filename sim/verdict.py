@@ -72,9 +72,9 @@ def c3_conserved(story: Chronicle) -> list[Finding]:
     return [finding for run in story.runs for finding in conserved(run)]
 
 
-def c4_capped(story: Chronicle, caps: Caps) -> list[Finding]:
-    """Exposure is at no moment above a cap."""
-    return [finding for run in story.runs for finding in within_caps(run, caps)]
+def c4_capped(story: Chronicle, caps: Caps, apart: AbstractSet[str] = frozenset()) -> list[Finding]:
+    """Exposure is at no moment above a cap; orders `apart` (hashes) do not count."""
+    return [finding for run in story.runs for finding in within_caps(run, caps, apart)]
 
 
 def c5_halted(story: Chronicle, halts: Sequence[tuple[int, int | None]]) -> list[Finding]:
@@ -88,6 +88,38 @@ def c5_halted(story: Chronicle, halts: Sequence[tuple[int, int | None]]) -> list
         for since, until in halts
         if line["mono_ns"] > since and (until is None or line["mono_ns"] < until)
     ]
+
+
+def c5_unwanted(story: Chronicle, written_halted: AbstractSet[str]) -> list[Finding]:
+    """No order arrives that was written down between a halt and the next arming (hashes)."""
+    return [
+        Finding("C5", line["seq"], f"order {order['order_id']} was made while trading was halted")
+        for line in story.posts()
+        for order in line.get("orders", [])
+        if order["order_id"] in written_halted
+    ]
+
+
+def c6_peaceful(
+    story: Chronicle, peaces: Sequence[tuple[int, int]], settle_ns: int = SETTLE_NS
+) -> list[Finding]:
+    """At the end of each peace (from, to; monotonic ns) nothing is open, and it took no longer.
+
+    A peace begins when the last fault is taken back, and ends when the trader says that it is done.
+    """
+    findings: list[Finding] = []
+    for since, until in peaces:
+        if until - since > settle_ns:
+            text = f"it took {(until - since) / 1e9:.1f} s until everything had come to its end"
+            findings.append(Finding("C6", 0, text))
+        for run in story.runs:
+            for order in run.orders().values():
+                accepted, end = order.accepted, order.end
+                open_then = end is None or end["mono_ns"] > until
+                if accepted["mono_ns"] <= since and open_then and not order.by_hand:
+                    text = f"order {order.order_id} was open when everything was said to be over"
+                    findings.append(Finding("C6", accepted["seq"], text))
+    return findings
 
 
 def c6_settled(

@@ -21,25 +21,31 @@ from sim.verdict import Claim
 class Books:
     """The journal from its first record on."""
 
-    state: State
-    """Of its living segment, as a restarted executor would find it."""
     intents: dict[str, str]
     """Order hash -> what it was meant for."""
     claims: dict[str, Claim]
-    halts: list[tuple[int, int | None]]
-    """(from, to) of each, on the monotonic clock."""
+    written_halted: set[str]
+    """Hashes of orders that were written down within one of them."""
+    repairs: set[str]
+    """Hashes of orders that complete a basket or sell what is left of one."""
     records: int
 
-    @property
-    def quiet(self) -> bool:
-        """Nothing is on its way."""
-        return not self.state.open_flights and not self.state.ledger.unconfirmed
 
-    @property
-    def positions_e6(self) -> dict[str, int]:
-        """Token -> size, of what is held."""
-        holdings = self.state.ledger.holdings
-        return {token: held.size_e6 for token, held in holdings.items() if held.size_e6}
+def is_quiet(state: State) -> bool:
+    """Whether nothing is on its way."""
+    return not state.open_flights and not state.ledger.unconfirmed
+
+
+def positions_e6(state: State) -> dict[str, int]:
+    """Token -> size, of what is held."""
+    holdings = state.ledger.holdings
+    return {token: held.size_e6 for token, held in holdings.items() if held.size_e6}
+
+
+def read_living(folder: Path) -> State:
+    """The living segment, as a restarted executor would find it."""
+    number, path = max(Place(folder).segments().items())
+    return fold.apply_all(State(), entries_of(path, number))
 
 
 def entries_of(path: Path, number: int) -> list[Entry]:
@@ -62,15 +68,13 @@ def history(folder: Path) -> Iterator[Entry]:
 
 def read_books(folder: Path) -> Books:
     """Read and fold everything."""
-    number, path = max(Place(folder).segments().items())
-    state = fold.apply_all(State(), entries_of(path, number))
     everything = list(history(folder))
     remember, fold.REMEMBER_MS = fold.REMEMBER_MS, 2**62
     try:
         whole = fold.apply_all(State(), everything)
     finally:
         fold.REMEMBER_MS = remember
-    claims, intents = {}, {}
+    claims, intents, repairs = {}, {}, set()
     for flight in whole.flights.values():
         basket = flight.purpose is Purpose.BASKET
         meant = f"signal {flight.signal}" if basket else f"repair {flight.id}"
@@ -79,19 +83,19 @@ def read_books(folder: Path) -> Books:
             filled_e6 = seen.size_e6 + seen.voided_e6
             claims[leg.order_hash] = Claim(leg.state not in LEG_OPEN, filled_e6)
             intents[leg.order_hash] = f"{meant} leg {place}"
-    return Books(state, intents, claims, halts_of(everything), len(everything))
+            if not basket:
+                repairs.add(leg.order_hash)
+    return Books(intents, claims, written_halted(everything), repairs, len(everything))
 
 
-def halts_of(entries: list[Entry]) -> list[tuple[int, int | None]]:
-    """From each HALTED to the next ARMED; a process that starts may send nothing either."""
-    halts: list[tuple[int, int | None]] = []
-    since: int | None = None
+def written_halted(entries: list[Entry]) -> set[str]:
+    """Hashes of all orders that stand between a HALTED and the next ARMED."""
+    halted, found = False, set()
     for entry in entries:
-        if entry.kind is not Kind.MODE:
-            continue
-        if entry.payload.mode == Mode.HALTED and since is None:
-            since = entry.mono_ns
-        elif entry.payload.mode == Mode.ARMED and since is not None:
-            halts.append((since, entry.mono_ns))
-            since = None
-    return [*halts, (since, None)] if since is not None else halts
+        if entry.kind is Kind.MODE:
+            halted = entry.payload.mode == Mode.HALTED or (
+                halted and entry.payload.mode != Mode.ARMED
+            )
+        elif entry.kind is Kind.INTENT and halted:
+            found.add("0x" + entry.payload.order_hash.hex())
+    return found

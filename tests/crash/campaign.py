@@ -1,11 +1,15 @@
 """Kills the executor thousands of times, at random instants and at named places, on a bad exchange.
 
-    python -m tests.crash.campaign --cycles 2000 [--seed N] [--mutant NAME]
+    python -m tests.crash --cycles 2000 [--seed N] [--lanes N] [--mutant NAME]
 
 A cycle is one life of the executor: faults are chosen, it starts, comes to a true ledger, trades,
-and dies of SIGKILL. Every so often the faults stop and it lives until nothing is on its way: then
-cash and positions are the exchange's, to the micro-unit. At the end the exchange's truth log alone
-says whether anything was done twice or lost (sim/verdict.py).
+and dies of SIGKILL. The killer beside it dies, too, and somebody presses the kill switch. Every so
+often the faults stop and it lives until nothing is on its way: then cash and positions are the
+exchange's, to the micro-unit. At the end the exchange's truth log alone says whether anything was
+done twice or lost (tests/crash/judging.py).
+
+This is one chapter of it, with an exchange and a journal of its own; tests/crash/lanes.py has
+several of them side by side.
 """
 
 import contextlib
@@ -14,77 +18,34 @@ import secrets
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
-from executor.failpoints import NAMES
+from executor.failpoints import UNATTENDED
+from executor.state import State
 from shm.codes import Cause, Mode
-from sim.chronicle import Finding, chronicle, missing_lines
-from sim.exposure import Caps
-from sim.truth import read_truth
-from sim.verdict import c1_once, c2_known, c3_conserved, c4_capped, c5_halted, c6_settled, c8_fresh
+from shm.kill import ARM
+from shm.layout import Account
+from tests.crash.accounts import is_quiet, positions_e6
 from tests.crash.faults import script
-from tests.crash.place import Executor, Never, Place
+from tests.crash.judging import judge
+from tests.crash.place import POLL_S, Life, Never, Place
+from tests.crash.report import Report
+from tests.crash.switch import Switch
 
-SETTLED_EVERY = 100
+SETTLED_EVERY = 50
 FAULTS_EVERY = 5
-START_S, TRADE_S, PLACE_S, PATIENCE_S = 0.4, 0.7, 1.2, 4.0
+START_S, TRADE_S, PLACE_S, PATIENCE_S = 0.25, 0.4, 0.6, 2.5
 """How long the kinds of life last at most: from birth, from being armed (twice), waiting for it."""
-PRESSES = 0.08
+PRESSES = 0.2
+KILLER_DIES = 0.15
 RARE = tuple(
-    name for name in NAMES if name.split("-")[0] in {"rotation", "repair", "ended", "verdict"}
+    name for name in UNATTENDED if name.split("-")[0] in {"rotation", "repair", "ended", "verdict"}
 )
-HALT_SLACK_NS = 500_000_000
-"""What was written to a socket before the halt may arrive so much later on a busy machine."""
-QUOTE_LIMIT_MS = 60_000
-CAPS = Caps(wallet_usd_e6=900_000_000_000)
 ORDINARY = {Cause.NONE, Cause.KILL, Cause.SETTLEMENT, Cause.REFUSALS, Cause.DOUBT, Cause.BALANCE}
 """Why trading may have halted here. What a comparison or the identity of an order says is none."""
-SETTLE_S = 60.0
-FINDINGS_SHOWN = 40
-
-
-@dataclass
-class Report:
-    """What a campaign came to."""
-
-    cycles: int = 0
-    settled: int = 0
-    seconds: float = 0.0
-    deaths: Counter[str] = field(default_factory=Counter)
-    """By failpoint; "instant" for the others."""
-    faults: Counter[str] = field(default_factory=Counter)
-    arms: int = 0
-    kills: int = 0
-    findings: list[str] = field(default_factory=list)
-    orders: int = 0
-    trades: int = 0
-    lines: int = 0
-    doubts: int = 0
-    repairs: int = 0
-    failed: int = 0
-    segments: int = 0
-
-    def text(self) -> str:
-        """In a few lines."""
-        missed = [name for name in NAMES if not self.deaths[name]]
-        times = f"{60 * self.cycles / max(1.0, self.seconds):.0f} a minute"
-        reached = sum(self.deaths[name] for name in NAMES)
-        lines = [
-            f"{self.cycles} deaths in {self.seconds:.0f} s ({times})",
-            f"{self.settled} times all was settled and compared",
-            f"{self.kills} presses of the kill switch, {self.arms} armings after halts",
-            f"{self.orders} orders at the exchange, {self.trades} trades ({self.failed} failed)",
-            f"{self.doubts} orders in doubt, {self.repairs} repairs, {self.segments} segments",
-            f"{reached} deaths at failpoints; not reached: {', '.join(missed) or 'none'}",
-            f"{len(self.findings)} findings in {self.lines} lines of truth",
-        ]
-        return "\n".join([*lines, *self.findings[:FINDINGS_SHOWN]])
+SETTLE_S = 30.0
 
 
 class Campaign:
@@ -95,8 +56,10 @@ class Campaign:
         place: Place,
         seed: int,
         settled_every: int = SETTLED_EVERY,
-        failpoints: Sequence[str] = NAMES,
+        failpoints: Sequence[str] = UNATTENDED,
         always: Sequence[str] = (),
+        *,
+        judged_early: bool = False,
     ) -> None:
         self.place = place
         self.random = random.Random(seed)
@@ -104,7 +67,10 @@ class Campaign:
         self._settled_every = settled_every
         self._names = failpoints
         self._always = always
-        self._halts: list[tuple[int, int | None]] = []
+        self._judged_early = judged_early
+        self._switch = Switch(place, self.random, self.report)
+        self._killer: Life | None = None
+        self._peaces: list[tuple[int, int]] = []
 
     def run(self, cycles: int, seconds: float = 10**9, *, shown: bool = False) -> Report:
         """So many deaths, or as many as fit into the time; then the verdict."""
@@ -122,8 +88,9 @@ class Campaign:
             self.report.cycles += 1
             if self.report.cycles % self._settled_every == 0:
                 self.settle()
-                if not self.report.settled & (self.report.settled - 1):
-                    self._judge()  # the log grows: not every time
+                # The log grows: not every time.
+                if self._judged_early and not self.report.settled & (self.report.settled - 1):
+                    self._judge()
             if shown and self.report.cycles % 20 == 0:
                 self._show(cycles, began_s)
         self.settle()
@@ -132,14 +99,16 @@ class Campaign:
         self.report.seconds = time.monotonic() - began_s
         return self.report
 
+    def _judge(self) -> None:
+        judge(self.place, self.report, self._switch.halts, self._peaces)
+
     def _show(self, cycles: int, began_s: float) -> None:
         since_s = time.monotonic() - began_s
         sys.stderr.write(
-            f"\r{self.report.cycles}/{cycles} deaths, {since_s:.0f} s, "
-            f"{self.place.counters().orders_sent} orders sent, "
-            f"{len(self.report.findings)} findings "
+            f"{self.place.instance}: {self.report.cycles}/{cycles} deaths, {since_s:.0f} s, "
+            f"{self.place.counters()[0].orders_sent} orders sent, "
+            f"{len(self.report.findings)} findings\n"
         )
-        sys.stderr.flush()
 
     # --- one life ---------------------------------------------------------------------------------
 
@@ -153,6 +122,7 @@ class Campaign:
         """Three kinds of life: dies at an instant of its start, of its trade, or at a place."""
         kind = self.random.choices(("start", "trade", "place"), (2, 4, 5))[0]
         failpoints = self._failpoints() if kind == "place" else ""
+        killer = self._mind_killer()
         account = self.place.account()
         life = self.place.birth(failpoints)
         began_s = time.monotonic()
@@ -160,14 +130,14 @@ class Campaign:
         presses = kind == "trade" and self.random.random() < PRESSES
         armed = False
         while time.monotonic() < deadline_s and not self.place.dead(life):
-            time.sleep(0.003)
-            self._mind_halts()
+            time.sleep(POLL_S)
             now = self.place.account()
+            self._mind_halts(now)
             if armed or now.mode != Mode.ARMED or now.mode_since_ms == account.mode_since_ms:
                 continue
             armed = True
             if presses:
-                self._press(life)
+                life = self._switch.press(life, killer)
             if kind != "start":
                 lives_s = self.random.uniform(0, TRADE_S) if kind == "trade" else PLACE_S
                 deadline_s = time.monotonic() + lives_s
@@ -181,7 +151,7 @@ class Campaign:
         chosen += [name for name in RARE if self.random.random() < 0.3]
         return ",".join(f"{name}:{self.random.choice((1, 1, 2))}" for name in set(chosen))
 
-    def _bury(self, life: Executor, failpoints: str) -> None:
+    def _bury(self, life: Life, failpoints: str) -> None:
         place = self.place
         by_itself = place.dead(life)
         if by_itself and (life.code != -9 or not failpoints):
@@ -192,22 +162,22 @@ class Campaign:
         where = place.last_words() if by_itself else "instant"
         self.report.deaths[where] += 1
 
-    def _press(self, life: Executor) -> None:
-        """The kill switch, until the executor says that it has halted; then the operator's word."""
-        self.report.kills += 1
-        self.place.press()
-        self._until_dead_or(life, lambda: self.place.mode is Mode.HALTED)
-        since_ns = time.monotonic_ns()
-        time.sleep(0.3)
-        self._halts.append((since_ns, time.monotonic_ns()))
-        self.place.arm()
+    def _mind_killer(self) -> Life:
+        """It dies now and then, and is brought back."""
+        killer, place = self._killer, self.place
+        if killer is not None and not place.dead(killer) and self.random.random() < KILLER_DIES:
+            place.kill(killer)
+            self.report.killer_deaths += 1
+        if killer is not None and place.dead(killer) and killer.code != -9:
+            text = f"killer ended with code {killer.code}: {place.log('killer', 1_500)}"
+            self.report.findings.append(text)
+        if killer is None or place.dead(killer):
+            killer = place.killer()
+        self._killer = killer
+        return killer
 
-    def _until_dead_or(self, life: Executor, condition: Any) -> None:
-        self.place.until(lambda: condition() or self.place.dead(life), "halted", 10.0)
-
-    def _mind_halts(self) -> None:
+    def _mind_halts(self, account: Account) -> None:
         """What halts in the ordinary way is armed again; anything else is a finding."""
-        account = self.place.account()
         if account.mode != Mode.HALTED:
             return
         cause = Cause(account.cause)
@@ -215,7 +185,7 @@ class Campaign:
             text = f"halted: {cause.name}: {self.place.log('executor', 2_000)}"
             if not self.report.findings:
                 self.report.findings.append(text)
-        elif not (self.place.var / "ARM").exists():
+        elif not (self.place.var / ARM).exists():
             self.report.arms += 1
             self.place.arm()
 
@@ -227,68 +197,50 @@ class Campaign:
         place.rules([])
         place.spoil([])
         place.still(True)
+        since_ns = time.monotonic_ns()
+        self._mind_killer()
         life = place.birth()
         try:
             place.until(lambda: self._agrees(life), "all is settled and agrees", SETTLE_S)
+            self._peaces.append((since_ns, time.monotonic_ns()))
             self.report.settled += 1
         except Never as never:
-            self.report.findings.append(f"{self._difference()}\n{str(never)[:3_000]}")
+            self.report.findings.append(
+                f"C6: {SETTLE_S:.0f} s after the last fault it is {place.mode.name}, "
+                f"{self._difference(place.living())}\n{str(never)[:3_000]}"
+            )
         place.kill(life)
         place.still(False)
 
-    def _agrees(self, life: Executor) -> bool:
+    def _agrees(self, life: Life) -> bool:
         if self.place.dead(life):
             raise Never(f"it ended with code {life.code}: {self.place.log('executor')}")
-        self._mind_halts()
+        account = self.place.account()
+        self._mind_halts(account)
         if self.report.findings:
             return True
-        time.sleep(0.05)
-        if self.place.mode is not Mode.ARMED:
+        time.sleep(0.02)
+        if account.mode != Mode.ARMED:
             return False
-        books = self.place.books()
-        return books.quiet and not self._difference(books)
+        state = self.place.living()
+        return is_quiet(state) and not self._difference(state)
 
-    def _difference(self, books: Any = None) -> str:
-        books = books or self.place.books()
+    def _difference(self, state: State) -> str:
         account = self.place.venue_account()
         if account is None:
             return ""
         theirs = {token: size for token, size in account["positions"].items() if size}
-        cash = books.state.ledger.cash_usd_e6
-        if cash != account["cash_usd_e6"] or theirs != books.positions_e6:
+        cash, ours = state.ledger.cash_usd_e6, positions_e6(state)
+        if cash != account["cash_usd_e6"] or theirs != ours:
             return (
                 f"cash {cash} and the exchange's {account['cash_usd_e6']}; "
-                f"positions {set(theirs.items()) ^ set(books.positions_e6.items())}"
+                f"positions {set(theirs.items()) ^ set(ours.items())}"
             )
         return ""
 
-    def _judge(self) -> None:
-        report, books = self.report, self.place.books()
-        lines = read_truth(self.place.truth)
-        story = chronicle(lines)
-        wallets = {line["wallet"] for line in story.accepted()}
-        findings: list[Finding] = missing_lines(lines)
-        findings += c1_once(story, books.intents)
-        findings += c2_known(story, books.intents.keys(), wallets)
-        findings += c3_conserved(story)
-        findings += c4_capped(story, CAPS)
-        halts = [(since + HALT_SLACK_NS, until) for since, until in [*books.halts, *self._halts]]
-        findings += c5_halted(story, halts)
-        late = [one for one in c6_settled(story, books.claims) if "the log ends" not in one.text]
-        findings += late
-        findings += c8_fresh(story, QUOTE_LIMIT_MS)
-        report.findings += [f"{one.check} line {one.seq}: {one.text}" for one in findings]
-        counters = self.place.counters()
-        report.orders = len(story.accepted())
-        report.trades = len(story.of("trade"))
-        report.failed = sum(1 for one in story.of("trade_status") if one["status"] == "FAILED")
-        report.doubts, report.repairs = counters.orders_doubt, counters.repairs_sent
-        report.lines = len(lines)
-        report.segments = len(list((self.place.var / "journal").glob("*.journal")))
 
-
-def campaign(cycles: int, seed: int, **options: Any) -> Report:
-    """A whole campaign in a folder of its own."""
+def chapter(cycles: int, seed: int, **options: Any) -> Report:
+    """As many deaths with one exchange and one journal, in a folder of its own."""
     seconds, mutant = options.pop("seconds", 10**9), options.pop("mutant", "")
     shown = options.pop("shown", False)
     kept = options.pop("folder", None)
@@ -298,24 +250,3 @@ def campaign(cycles: int, seed: int, **options: Any) -> Report:
         place = Place(f"c-{secrets.token_hex(4)}", Path(folder), seed, mutant)
         stack.callback(place.end)
         return Campaign(place, seed, **options).run(cycles, seconds, shown=shown)
-
-
-@click.command()
-@click.option("--cycles", default=2_000, show_default=True, help="Deaths.")
-@click.option("--seconds", default=10.0**9, help="Or as many as fit into this time.")
-@click.option("--seed", type=int, help="Of faults, instants and the exchange; printed.")
-@click.option("--mutant", default="", help="A planted bug (tests/crash/planted.py).")
-@click.option("--folder", type=click.Path(path_type=Path), help="Keep everything here.")
-def main(
-    *, cycles: int, seconds: float, seed: int | None, mutant: str, folder: Path | None
-) -> None:
-    """Run a campaign and say what it came to; exit code 1 when anything was found."""
-    seed = secrets.randbelow(10**6) if seed is None else seed
-    click.echo(f"seed {seed}")
-    report = campaign(cycles, seed, seconds=seconds, mutant=mutant, shown=True, folder=folder)
-    click.echo("\n" + report.text())
-    sys.exit(1 if report.findings else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -22,9 +22,9 @@ SOME = 0.25
 VENUE: dict[str, list[Rule]] = {
     "replies are lost": [rule(POSTS, "lose", when=chance(SOME))],
     "requests are lost": [rule(POSTS, "drop", when=chance(SOME))],
-    "late replies": [rule("placing", "late", when=chance(SOME), ms=250)],
-    "later than we wait": [rule("placing", "late", when=chance(SOME), ms=450)],
-    "zombies": [rule("placing", "hold", when=chance(SOME), ms=400)],
+    "late replies": [rule("placing", "late", when=chance(SOME), ms=150)],
+    "later than we wait": [rule("placing", "late", when=chance(SOME), ms=300)],
+    "zombies": [rule("placing", "hold", when=chance(SOME), ms=250)],
     "reset after": [rule(POSTS, "reset", when=chance(SOME), moment="after")],
     "reset before": [rule(POSTS, "reset", when=chance(SOME), moment="before")],
     "half a reply": [rule(POSTS, "close", when=chance(SOME), bytes=120)],
@@ -51,8 +51,8 @@ VENUE: dict[str, list[Rule]] = {
         rule(POSTS, "batch", when=chance(SOME, leg=1), how="blank", text="unheard of before")
     ],
     "unmatched": [rule("placing", "word", when=chance(SOME, leg=3), status="unmatched")],
-    "delayed": [rule("order", "delay", when=chance(SOME), ms=500)],
-    "delayed, killed": [rule("order", "delay", when=chance(SOME), ms=300, ending="kill")],
+    "delayed": [rule("order", "delay", when=chance(SOME), ms=300)],
+    "delayed, killed": [rule("order", "delay", when=chance(SOME), ms=200, ending="kill")],
     "legs killed": [rule("order", "kill", when=chance(SOME))],
     "legs refused": [
         rule("order", "refuse", when=chance(0.15), text="not enough balance / allowance")
@@ -67,7 +67,7 @@ VENUE: dict[str, list[Rule]] = {
         rule("trade", "retry", when=chance(0.1), ms=100, again_ms=200, times=1, ending="FAILED")
     ],
     "silent user channel": [rule("user", "lose")],
-    "late fills": [rule("user", "late", when=chance(0.5), ms=400)],
+    "late fills": [rule("user", "late", when=chance(0.5), ms=250)],
     "fills again": [rule("user", "repeat", when=chance(0.5), times=2)],
     "fills out of order": [rule("user", "swap", when=chance(0.5), behind=2, ms=300)],
     "user channel ends": [rule("user", "close", when=chance(0.1), code=1012)],
@@ -86,7 +86,7 @@ CONNECTION: dict[str, list[Rule]] = {
         {"way": "down", "request": POSTS, "when": {"chance": 0.2}, "then": {"do": "drop"}}
     ],
     "requests come late": [
-        {"way": "up", "request": POSTS, "when": {"chance": 0.2}, "then": {"do": "late", "ms": 350}}
+        {"way": "up", "request": POSTS, "when": {"chance": 0.2}, "then": {"do": "late", "ms": 200}}
     ],
     "slices": [
         {"way": "down", "when": {"every": 2}, "then": {"do": "slice", "bytes": 40, "gap_ms": 1}}

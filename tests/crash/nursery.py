@@ -1,10 +1,11 @@
-"""A process that has imported the executor and forks one whenever it is told: a start in 20 ms.
+"""A process that has imported executor and killer and forks one whenever it is told, in 20 ms.
 
-    stdin   {"environment": {...}, "log": path}   one line for each start
+    stdin   {"role": "executor", "environment": {...}, "log": path}   one line for each start
     stdout  {"born": pid} and, when it has ended, {"ended": pid, "code": n}
 
-What is forked is the executor as `python -m executor` runs it, from its command line on. With the
-name of a planted bug as its argument it forks mutants (tests/crash/planted.py).
+What is forked is the stage as `python -m executor` (or `executor.killer`) runs it, from its command
+line on. What a start would import from here on has been imported: that is half of a short life.
+With the name of a planted bug as its argument it forks mutants (tests/crash/planted.py).
 """
 
 import contextlib
@@ -16,13 +17,20 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 
-from executor import reconciling
-from executor.executor import work
+import uvloop
+
+from executor import executor, killer, reconciling
+from shm import backend
 from shm.codes import Role
-from shm.stage import main
+from shm.stage import KILL_SIGNAL, Stage, main
 
 QUICK_S = 0.05
+LIVES: dict[str, tuple[Role, Callable[[Stage], Awaitable[None]]]] = {
+    "executor": (Role.EXECUTOR, executor.work),
+    "killer": (Role.KILLER, killer.work),
+}
 
 
 def hurry() -> None:
@@ -31,17 +39,26 @@ def hurry() -> None:
     reconciling.AGAIN_S = 4 * QUICK_S
 
 
-def become_executor(order: dict, instance: str) -> None:
-    """In the child: the executor's process, with this environment."""
+def import_the_rest() -> None:
+    """What a stage imports only when it runs."""
+    assert uvloop.__version__
+    for name in ("executor.native", "executor.pen"):
+        if backend.NATIVE:
+            backend.compiled(name)
+
+
+def become(order: dict, instance: str) -> None:
+    """In the child: the stage's process, with this environment."""
+    role, work = LIVES[order["role"]]
     os.environ.update(order["environment"])
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for fd in (1, 2):
         os.dup2(log, fd)
     random.seed()
-    sys.argv = ["executor", "--instance", instance]
+    sys.argv = [order["role"], "--instance", instance]
     code = 1
     try:
-        main(Role.EXECUTOR, lambda stage: stage.run_async(work))
+        main(role, lambda stage: stage.run_async(work))
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
@@ -65,6 +82,7 @@ def nurse(instance: str) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {KILL_SIGNAL})  # as a supervisor does
     gc.collect()
     gc.freeze()
     pending = b""
@@ -89,12 +107,13 @@ def nurse(instance: str) -> None:
                     os.close(wake_read)
                     os.close(wake_write)
                     os.open(os.devnull, os.O_RDONLY)
-                    become_executor(json.loads(line), instance)
+                    become(json.loads(line), instance)
                 say(born=pid)
 
 
 if __name__ == "__main__":
     hurry()
+    import_the_rest()
     if len(sys.argv) > 2:
         from tests.crash.planted import plant
 

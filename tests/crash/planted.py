@@ -7,6 +7,7 @@
 knows nothing of it. tests/crash/test_planted.py proves each catcher.
 """
 
+import logging
 import secrets
 import sys
 import time
@@ -22,6 +23,7 @@ from executor import (
     chronicle,
     comparing,
     dispatch,
+    exposure,
     flights,
     fold,
     gate,
@@ -37,6 +39,7 @@ from executor import (
     risk,
     snapshot,
     state,
+    stock,
     venue,
 )
 from executor.failpoints import reach
@@ -44,7 +47,7 @@ from executor.http import NoReply
 from executor.ledger import Change
 from executor.replies import LegOutcome
 from shm import journal_files
-from shm.codes import FillStatus, LegReason, LegState, Refusal
+from shm.codes import FillStatus, LegReason, LegState, Refusal, Side
 from shm.journal_record import Draft
 from shm.records import Kind
 
@@ -347,13 +350,42 @@ def _rounded_down() -> None:
 
 def _without(owner: Any, refusal: Refusal) -> Callable[[], None]:
     """A check of the gate or of risk that is left out."""
-    left = tuple(pair for pair in owner._CHECKS if pair[0] is not refusal)
-    return lambda: swap(owner, "_CHECKS", left)
+
+    def make() -> None:
+        left = tuple(pair for pair in owner._CHECKS if pair[0] is not refusal)
+        swap(owner, "_CHECKS", left)
+
+    return make
 
 
 def _breaker_without(check: Any) -> Callable[[], None]:
     left = tuple(one for one in breaker._CHECKS if one is not check)
     return lambda: swap(breaker, "_CHECKS", left)
+
+
+def _heeds_nothing() -> None:
+    for refusal in (Refusal.KILLED, Refusal.MODE):
+        _without(risk, refusal)()
+
+
+def _no_limit_of_exposure() -> None:
+    swap(risk, "units_allowed", lambda *_: (10**6, Refusal.EXPOSURE))
+
+
+def _doubts_stay() -> None:
+    swap(proving.Prover, "look", lambda *_: None)
+
+
+def _secrets_are_logged() -> None:
+    log_in = venue.Venue.log_in
+
+    async def talkative(self: Any) -> Any:
+        found = await log_in(self)
+        if self.credentials is not None:
+            logging.getLogger("executor").warning("logged in with %s", self.credentials.secret)
+        return found
+
+    swap(venue.Venue, "log_in", talkative)
 
 
 def _repairs_heed_nothing() -> None:
@@ -395,6 +427,46 @@ def _reservations_dropped() -> None:
     swap(state.State, "reserved_usd_e6", property(lambda _self: 0))
 
 
+def _shares_promised_to_nobody() -> None:
+    """Whoever asks next may sell them again."""
+    stock_of = stock.stock_of
+    swap(stock, "stock_of", lambda _flights, now: stock_of([], now))
+
+
+def _unconfirmed_is_sold() -> None:
+    swap(stock.Stock, "free_e6", lambda self, token: self.sellable_e6(token))
+
+
+def _side_makes_the_sign() -> None:
+    """A sale takes a unit away, whatever the leg was sent for."""
+    swap(flights, "units", lambda leg, order: 0 if leg.token != order.token
+         else 1 if order.side is Side.BUY else -1)  # fmt: skip
+
+
+def _price_not_mirrored() -> None:
+    mirrored = launching.mirrored
+    swap(launching, "mirrored", lambda wish: mirrored(wish)._replace(price_e4=wish.price_e4))
+
+
+def _sold_legs_cost_cash_in_hand() -> None:
+    """What a sale brought is taken for what the basket earned."""
+    swap(flights, "cost_usd_e6", lambda _leg, _order, seen: seen.cost_usd_e6)
+
+
+def _sales_risk_nothing() -> None:
+    order_risk = exposure._order_risk
+    swap(exposure, "_order_risk", lambda flight, leg, order, *more: 0
+         if order.side is Side.SELL else order_risk(flight, leg, order, *more))  # fmt: skip
+
+
+def _gone_with_its_token() -> None:
+    def gone(token: str, now: Any, _tokens: Any) -> bool:
+        holding = now.holdings.get(token)
+        return holding is None or holding.size_e6 <= 0
+
+    swap(exposure, "is_gone", gone)
+
+
 def _salt_of_the_moment() -> None:
     swap(launching.Launcher, "salt", lambda *_: secrets.randbelow(2**48))
 
@@ -419,6 +491,12 @@ class Bug(NamedTuple):
 
 _ORDERS, _LIMITS = "tests.crash.test_hazards_orders:", "tests.crash.test_hazards_limits:"
 _RISK, _FLIGHTS = "tests.executor.test_risk:", "tests.executor.test_flights:"
+_INVENTORY = "tests.crash.test_hazards_inventory:"
+_EXPOSURE = "tests.executor.test_exposure:"
+_SOLD = _FLIGHTS + (
+    "test_every_triple_of_outcomes_with_a_leg_that_is_sold_is_judged_as_if_it_were_bought"
+)
+_ALL_FILLED = {"ends": [LegState.FILLED] * 3, "sold": 1, "fills_first": False}
 _LOST = _ORDERS + "test_a5_a_lost_reply_leaves_a_doubt_that_ends_by_proof_without_a_second_order"
 _LOSE = {"spoilt": {"at": "POST /orders", "when": {}, "then": {"do": "lose"}}}
 _BATCH = _ORDERS + "test_a14_a_batch_is_read_by_hashes_and_never_by_places"
@@ -523,6 +601,17 @@ PLANTED: dict[str, Bug] = {
     ),
     "kill is ignored": Bug(_without(risk, Refusal.KILLED), _A31),
     "halt is ignored": Bug(_without(risk, Refusal.MODE), _A31),
+    "neither kill nor halt is heeded": Bug(_heeds_nothing, _A31),
+    "no limit of exposure": Bug(
+        _no_limit_of_exposure,
+        _RISK + "test_the_number_of_shares_is_limited_where_they_are_cheap",
+    ),
+    "nobody resolves a doubt": Bug(
+        _doubts_stay, _ORDERS + "test_a5_a_request_that_never_arrived_ends_as_never_landed"
+    ),
+    "secrets are logged": Bug(
+        _secrets_are_logged, "tests.crash.test_canaries:test_h8_a_log_in_tells_no_log_the_secret"
+    ),
     "halt is ignored by repairs": Bug(
         _repairs_heed_nothing,
         _RISK + "test_a_repair_passes_limits_of_exposure_but_no_kill_no_mode_no_clock_and_no_pace",
@@ -571,6 +660,35 @@ PLANTED: dict[str, Bug] = {
         + "test_a20_missing_cash_is_a_definite_no_and_only_what_reduces_is_sent_until_compared",
     ),
     "reservations are dropped": Bug(_reservations_dropped, _A2),
+    "shares are promised to nobody": Bug(
+        _shares_promised_to_nobody,
+        _INVENTORY + "test_shares_in_doubt_are_promised_to_nobody_else_until_it_is_known",
+    ),
+    "shares are sold that the chain may take back": Bug(
+        _unconfirmed_is_sold,
+        "tests.executor.test_stock:"
+        "test_what_the_chain_may_take_back_is_not_free_but_a_repair_may_sell_it_again",
+        {"status": FillStatus.MATCHED},
+    ),
+    "a sold leg is one unit less": Bug(
+        _side_makes_the_sign,
+        _INVENTORY + "test_a_held_token_is_sold_and_cash_and_positions_are_the_exchanges",
+    ),
+    "what a sale brings is profit": Bug(_sold_legs_cost_cash_in_hand, _SOLD, _ALL_FILLED),
+    "a sale at the price of the purchase": Bug(
+        _price_not_mirrored,
+        "tests.executor.test_launching:"
+        "test_a_leg_from_inventory_sells_the_opposite_at_one_less_the_price",
+    ),
+    "a sale on its way risks nothing": Bug(
+        _sales_risk_nothing,
+        _EXPOSURE + "test_a_sale_on_its_way_risks_its_purchase_with_fees_and_reserves_no_cash",
+        {"state": LegState.DOUBT},
+    ),
+    "a leg is gone with its token": Bug(
+        _gone_with_its_token,
+        _EXPOSURE + "test_a_kept_leg_whose_token_was_sold_for_another_basket_is_still_at_risk",
+    ),
     "no lock": Bug(
         lambda: swap(journal_files.FileLock, "take", lambda _self: None),
         _LIMITS + "test_a30_d5_a_second_executor_of_the_wallet_does_not_start",

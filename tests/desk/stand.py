@@ -53,11 +53,12 @@ class Stand:
         shown = book(bids, asks, key=self.markets[row].key, received_ns=received_ns)
         self._books.write(row, shown._replace(epoch=self.ingest.epoch))
 
-    def hold(self, row: int, *, yes_e6: int) -> None:
-        """Show a position of YES."""
+    def hold(self, row: int, *, yes_e6: int, free_e6: int) -> None:
+        """Show a position of YES, of which so much is free."""
         table = Fabric(self.settings.instance, Role.EXECUTOR).write_table("positions", POSITION)
         key = self.markets[row].key
-        table.write(row, POSITION.blank()._replace(market_key=key, yes_e6=yes_e6, fills=1))
+        shown = POSITION.blank()._replace(market_key=key, yes_e6=yes_e6, yes_free_e6=free_e6)
+        table.write(row, shown._replace(fills=1))
 
     def fair(self) -> None:
         """Every market at a fair price for equal chances of the four intervals, ten cents wide."""

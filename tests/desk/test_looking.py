@@ -1,7 +1,10 @@
 """`polytrio baskets`, `explain`, `scan` on a still system: they say what the engine does."""
 
 import json
+import re
+import time
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -10,8 +13,11 @@ from desk.cli import main
 from desk.explain import Check, explained
 from desk.scanning import LAST_FILE, RECORD_FILE
 from engine.gate import Candidate, Holds, Moment, judge
-from shm.codes import KIND_WORDS, BasketKind, Verdict
+from shm.codes import KIND_WORDS, BasketKind, ReportKind, Role, Verdict
+from shm.control import publish_settings
 from shm.errors import InputError, SegmentMissing
+from shm.fabric import Fabric
+from shm.layout import REPORT
 from shm.promoted import read_promoted
 from tests.desk.stand import Stand
 
@@ -195,12 +201,39 @@ def test_an_unknown_or_ambiguous_id_is_refused(stand, command):
 def test_what_is_held_is_said_to_free_capital_when_it_is_sold(stand, command):
     best = cheap_trio(stand)
     assert answer(command("explain", best, "--json"))["inventory"]["sold"] == []
-    stand.hold(1, yes_e6=100 * 10**6)
+    stand.hold(1, yes_e6=100 * 10**6, free_e6=99 * 10**6)  # an order may still sell one of them
+    assert answer(command("explain", best, "--json"))["inventory"]["sold"] == []
+    stand.hold(1, yes_e6=100 * 10**6, free_e6=100 * 10**6)
     inventory = answer(command("explain", best, "--json"))["inventory"]
     assert inventory["sold"] == ["market-1"]
     assert inventory["freed_usd_e6"] == 100 * 10**6
     assert inventory["saved_usd_e6"] > 0
-    assert "market-1 could be sold instead" in command("explain", best).output
+    assert "market-1 would be sold instead" in command("explain", best).output
+    executor = msgspec.structs.replace(stand.settings.executor, inventory=False)
+    settings = msgspec.structs.replace(stand.settings, executor=executor)
+    publish_settings(Fabric(stand.settings.instance, Role.SUPERVISOR), settings)
+    assert answer(command("explain", best, "--json"))["inventory"]["sold"] == []
+
+
+def cooldown(stand, best: str):
+    (check,) = [
+        one for one in explained(stand.settings.instance, best).checks() if one.name == "cooldown"
+    ]
+    return check
+
+
+def test_a_basket_that_cools_down_says_so_and_for_how_long(stand, command):
+    best = cheap_trio(stand)
+    assert cooldown(stand, best).passed
+    assert "no orders yet" in cooldown(stand, best).figures
+    sent = REPORT.blank()._replace(basket=int(best, 16), kind=ReportKind.SENT)
+    later_ns = time.monotonic_ns() + 3_600 * 10**9  # whatever the machine is doing meanwhile
+    stand.core.hear(sent, later_ns)
+    assert cooldown(stand, best).passed is False
+    assert re.search(r"NO  cooldown +another 3,\d{3},\d{3} ms", command("explain", best).output)
+    stand.core.hear(sent, 1)
+    assert cooldown(stand, best).passed
+    assert "over since " in cooldown(stand, best).figures
 
 
 # --- scan ---------------------------------------------------------------------------------------

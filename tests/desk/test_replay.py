@@ -74,7 +74,9 @@ def test_the_recording_gives_the_independent_analysis_exactly(replayed):
     assert round(outcome.best_net_e8["trio"] / 1e6, 2) == 1.83
 
 
-def test_two_runs_give_the_same_bytes_and_a_row_for_each_positive_evaluation(replayed, tmp_path):
+def test_e12_two_runs_give_the_same_bytes_and_a_row_for_each_positive_evaluation(
+    replayed, tmp_path
+):
     out = tmp_path / "two.csv"
     again = run(replayed.folder / "markets.csv", replayed.folder / "quotes_dev.csv", out)
     assert out.read_bytes() == replayed.out

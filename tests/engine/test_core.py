@@ -1,6 +1,7 @@
 """The two cores decide alike: in lock step over random worlds, to the last count."""
 
 import random
+from functools import lru_cache
 
 import pytest
 
@@ -28,6 +29,12 @@ SETTINGS = EngineSettings(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=2)
+def baskets_of(markets):
+    """The baskets of some markets: both worlds ask for the same ones."""
+    return compile_baskets(markets).baskets
+
+
 class World:
     """One core over segments of its own, with everybody else played by the test."""
 
@@ -53,7 +60,7 @@ class World:
         self.ingest_fabric = ingest
 
     def adopt(self, markets, generation: int) -> int:
-        baskets = compile_baskets(markets).baskets
+        baskets = baskets_of(tuple(markets))
         hurdles = [SETTINGS.min_net_edge_e8 + number % 3 for number in range(len(baskets))]
         self.core.adopt(self.core.prepare(baskets, hurdles), generation)
         return len(baskets)
@@ -254,6 +261,22 @@ def test_a_step_takes_what_is_in_the_rings_and_marks(worlds):
         assert counters.reports_seen == 1
         assert done == UPDATES_CAPACITY + 6
         assert BATCH < UPDATES_CAPACITY
+
+
+def test_a_basket_whose_orders_went_out_is_shown_at_once_with_its_pause(worlds):
+    for world in worlds():
+        count = world.adopt(ladder(STRIKES), 1)
+        world.core.show(1)
+        assert count > 2
+        assert world.baskets.read(2).cooling_until_ns == 0
+        sent = REPORT.blank()._replace(basket=world.baskets.read(2).basket, kind=ReportKind.SENT)
+        world.core.hear(sent, 10**9)
+        until_ns = 10**9 + SETTINGS.cooldown_ms * MS
+        assert world.baskets.read(2).cooling_until_ns == until_ns
+        assert world.baskets.read(2).evaluated_ns == 10**9
+        world.core.show(2 * 10**9)
+        assert world.baskets.read(2).cooling_until_ns == until_ns  # until orders go out again
+        assert world.baskets.read(1).cooling_until_ns == 0
 
 
 def test_a_full_signals_ring_refuses_and_is_said_to_be_full(worlds):

@@ -23,6 +23,7 @@ from shm.codes import (
     Purpose,
     Side,
 )
+from shm.inventory import opposite
 from shm.journal_record import Draft, Entry, entry_at, first_link, seal_group
 from shm.records import Kind
 from tests.engine.factory import ladder
@@ -30,6 +31,7 @@ from tests.engine.factory import ladder
 MARKETS = [m for m in ladder([10, 20, 30]) if m.kind in {MarketKind.ABOVE, MarketKind.RANGE}]
 TRIOS = [(0, 3, 1), (1, 4, 2)]
 OUTCOMES = (Outcome.YES, Outcome.NO, Outcome.NO)
+OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 NO_MARKET = bytes(32)
 
 
@@ -79,8 +81,12 @@ class Story:
     def launch(self) -> None:
         self.signal += self.random.randint(1, 3)
         rows, size_e6 = self.random.choice(TRIOS), self.random.randint(5, 60) * 10**6
-        legs = [(rows[i], OUTCOMES[i], Side.BUY, size_e6) for i in range(3)]
+        legs = [(rows[i], *self.form(OUTCOMES[i], Side.BUY), size_e6) for i in range(3)]
         self.batch(0, legs, size_e6)
+
+    def form(self, outcome: Outcome, side: Side) -> tuple[Outcome, Side]:
+        """Now and then the other form of the same trade."""
+        return (opposite(outcome), OTHER[side]) if self.random.random() < 0.2 else (outcome, side)
 
     def batch(self, parent, legs, size_e6) -> int:
         flight = self.link.seq
@@ -161,7 +167,11 @@ class Story:
         unwinds = self.random.random() < 0.6
         target = 0 if unwinds else top
         legs = [
-            (leg.row, leg.outcome, Side.SELL if unwinds else Side.BUY, abs(target - held[i]))
+            (
+                leg.row,
+                *self.form(leg.outcome, OTHER[leg.side] if unwinds else leg.side),
+                abs(target - held[i]),
+            )
             for i, leg in enumerate(flight.legs)
             if abs(target - held[i]) >= 10**6
         ]
@@ -170,10 +180,10 @@ class Story:
         self.batch(flight.id, legs, top)
 
     def unwind(self, flight) -> None:
-        """All that it holds is sold at once."""
+        """All that it has is taken back at once."""
         held = positions_e6(flight, self.state.ledger)
         legs = [
-            (leg.row, leg.outcome, Side.SELL, size)
+            (leg.row, *self.form(leg.outcome, OTHER[leg.side]), size)
             for leg, size in zip(flight.legs, held, strict=True)
             if size > 0
         ]
@@ -199,6 +209,14 @@ class Story:
     def compare(self) -> None:
         adopted = self.random.choice([0, 0, 5, -7_000])
         self.tell([draft(Kind.COMPARED, records.Compared(1, 2, adopted, 3, 0))])
+
+    def adopt(self) -> None:
+        """Cash, or some shares of a token, more or less than there are."""
+        usd_e6 = self.random.choice([0, 3, -(10**7)])
+        token = self.random.choice([NO_MARKET, MARKETS[0].yes_token, MARKETS[1].no_token])
+        size_e6 = 0 if token == NO_MARKET else self.random.choice([1, 10**6, -2 * 10**6])
+        row = records.Adopted(0 if size_e6 else usd_e6, size_e6, token, b"operator", b"by hand")
+        self.tell([draft(Kind.ADOPTED, row)])
 
     def redeem(self) -> None:
         for token, holding in self.state.ledger.holdings.items():
@@ -227,7 +245,9 @@ class Story:
         elif roll < 0.88:
             self.live(self.random.choice(flights[-6:]))
         else:
-            rare = (self.mark, self.compare, self.redeem, self.change_mode, self.stranger)
+            rare = (
+                self.mark, self.compare, self.adopt, self.redeem, self.change_mode, self.stranger,
+            )  # fmt: skip
             self.random.choice(rare)()
             if self.random.random() < 0.05:
                 self.open_process()

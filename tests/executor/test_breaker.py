@@ -76,8 +76,16 @@ HALT, REDUCE = Mode.HALTED, Mode.REDUCE_ONLY
         (State(), Exposure(), {"killed": True}, (HALT, Cause.KILL)),
         (State(), Exposure(), {"journal_trouble": "no room"}, (HALT, Cause.JOURNAL)),
         (State(), Exposure(), {"difference": "a dollar"}, (HALT, Cause.DIFFERENCE)),
-        (strange(2), Exposure(), {"strangers_known": 2}, None),
-        (strange(3), Exposure(), {"strangers_known": 2}, (HALT, Cause.STRANGER)),
+        (strange(2), Exposure(), {"strangers_known": frozenset({"0x0", "0x1", "0x2"})}, None),
+        (strange(3), Exposure(), {"strangers_known": frozenset({"0x0", "0x1"})},
+         (HALT, Cause.STRANGER)),
+        # as many as were known, and another one: what is forgotten hides nothing
+        (strange(2), Exposure(), {"strangers_known": frozenset({"0x0", "0x9"})},
+         (HALT, Cause.STRANGER)),
+        # an order that was given up without a proof, until the operator has seen it
+        (state(failed_ms={("unproven:1", "0x1"): 5}), Exposure(), {}, (HALT, Cause.SETTLEMENT)),
+        (state(failed_ms={("unproven:1", "0x1"): 5}, forgiven_ms=5), Exposure(), {}, None),
+        (state(failed_ms={("unheard:1", "0x1"): NOW_MS}), Exposure(), {}, None),
         # a day's loss: half of it leaves only what reduces
         (state(day=1, day_open_usd_e6=WORTH + LOSS), Exposure(), {}, (HALT, Cause.DAY_LOSS)),
         (state(day=1, day_open_usd_e6=WORTH + LOSS - 1), Exposure(), {}, (REDUCE, Cause.DAY_LOSS)),

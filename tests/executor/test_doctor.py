@@ -300,3 +300,22 @@ def test_the_verb_prints_a_line_a_finding_and_ends_with_14_if_something_is_wrong
 def test_each_finding_is_one_line():
     checks = [exam.ok("a", "fine"), exam.wrong("longer", "bad", "mend it")]
     assert list(lines(checks)) == ["ok        a       fine", "wrong     longer  bad: mend it"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "says"),
+    [
+        ([exam.ok("funder", "yours")], ""),
+        ([exam.ok("funder", "yours"), exam.unchecked(exam.CHAIN, "no RPC", "name one")], ""),
+        ([exam.wrong(exam.CHAIN, "is of chain 1", "name another")], "wrong: chain: is of chain 1"),
+        (
+            [exam.ok("login", "ok"), exam.wrong("clock", "late", "set it")],
+            "wrong: clock: late: set",
+        ),
+        ([exam.unchecked("balance", "no answer", "ask again")], "unchecked: balance: no answer"),
+    ],
+)
+def test_real_money_is_forbidden_by_what_is_wrong_and_by_what_nobody_could_find_out(checks, says):
+    found = exam.objection(checks)
+    assert says in found
+    assert bool(found) == bool(says)

@@ -10,6 +10,7 @@ from executor.flights import (
     Flight,
     LegOrder,
     awaited,
+    positions_e6,
     settle,
     tally,
 )
@@ -129,6 +130,75 @@ def test_every_triple_of_outcomes_in_both_orders_of_arrival(ends, fills_first):
     else:
         assert state is FlightState.MISSED
     assert one.open is (one.state is FlightState.NAKED)
+
+
+def with_sale(place: int) -> Flight:
+    """The same basket with one leg sold from inventory: the opposite token, one less the price."""
+    one = flight()
+    for leg in one.legs:
+        leg.other = f"{leg.token} opposite"
+    sold = one.legs[place]
+    one.legs[place] = LegOrder(
+        sold.row, Outcome.NO, Side.SELL, 10_000 - sold.price_e4, SIZE_E6, sold.order_hash,
+        sold.other, state=LegState.SENT, other=sold.token,
+    )  # fmt: skip
+    return one
+
+
+def lived(one: Flight, ends, *, fills_first: bool) -> Ledger:
+    """Its replies and fills, in one of the two orders of arrival."""
+    ledger = Ledger()
+    filled = [leg for leg, end in zip(one.legs, ends, strict=True) if end is LegState.FILLED]
+    for is_fills in (True, False) if fills_first else (False, True):
+        if is_fills:
+            for leg in filled:
+                ledger.apply(fill(leg))
+        else:
+            for leg, end in zip(one.legs, ends, strict=True):
+                leg.move(end)
+        settle(one, ledger, NOW_MS)
+    return ledger
+
+
+@pytest.mark.parametrize("fills_first", [True, False])
+@pytest.mark.parametrize("sold", range(3))
+@pytest.mark.parametrize("ends", list(product(ENDS, repeat=3)))
+def test_every_triple_of_outcomes_with_a_leg_that_is_sold_is_judged_as_if_it_were_bought(
+    ends, sold, fills_first
+):
+    twin, one = flight(), with_sale(sold)
+    theirs, ours = (lived(it, ends, fills_first=fills_first) for it in (twin, one))
+    assert (one.state, one.reason) == (twin.state, twin.reason)
+    assert positions_e6(one, ours) == positions_e6(twin, theirs)
+    assert tally(one, ours) == tally(twin, theirs)
+    one.held = twin.held = True
+    assert settled(one, ours) is settled(twin, theirs)
+    assert tally(one, ours) == tally(twin, theirs)
+    # In cash, it is a dollar a share that the pair would have paid at the end.
+    got = SIZE_E6 if ends[sold] is LegState.FILLED else 0
+    assert ours.cash_usd_e6 == theirs.cash_usd_e6 + got
+    holding = ours.holdings.get(one.legs[sold].token)
+    assert (holding.size_e6 if holding else 0) == -got  # out of what was there before
+
+
+REPAIRS = [("0", Side.BUY), ("0", Side.SELL), ("0 opposite", Side.BUY), ("0 opposite", Side.SELL)]
+
+
+@pytest.mark.parametrize("first_is_sold", [True, False])
+@pytest.mark.parametrize(("token", "side"), REPAIRS)
+def test_a_repair_moves_a_leg_by_either_token_of_its_market(first_is_sold, token, side):
+    """Buying the token or selling its opposite is a unit more; the other two are one less."""
+    one = with_sale(0) if first_is_sold else with_sale(1)
+    ledger = lived(one, [LegState.FILLED, LegState.FILLED, LegState.KILLED], fills_first=True)
+    before, cost = positions_e6(one, ledger), tally(one, ledger).cost_usd_e6
+    order = LegOrder(0, Outcome.YES, side, 5_000, SIZE_E6, "0xaa", token)
+    order.state = LegState.FILLED
+    second = repair(one, [])
+    second.legs.append(order)
+    ledger.apply(fill(order))
+    more = (token == "0") is (side is Side.BUY)
+    assert positions_e6(one, ledger) == [before[0] + (SIZE_E6 if more else -SIZE_E6), *before[1:]]
+    assert tally(one, ledger).cost_usd_e6 == cost + (SIZE_E6 // 2 if more else -SIZE_E6 // 2)
 
 
 def naked() -> tuple[Flight, Ledger]:

@@ -93,6 +93,9 @@ def test_cash_and_positions_are_the_sum_of_the_fills_that_stand(seed, length):
             held[row.token] -= row.size_e6
         elif entry.kind is Kind.COMPARED:
             cash += row.adopted_usd_e6
+        elif entry.kind is Kind.ADOPTED:
+            cash += row.usd_e6
+            held[row.token] += row.size_e6
     for row, told in fills.values():
         if FillStatus.FAILED in told and FillStatus.CONFIRMED not in told:
             continue

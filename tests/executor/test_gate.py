@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from executor.gate import Admitted, Passed, Room, Situation, judged, sized
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
-from shm.fees import fill_fee_usd_e6, share_fee_e8
+from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, fill_fee_usd_e6, share_fee_e8
+from shm.inventory import Held
 from shm.layout import MAX_LEGS, SIGNAL, Signal
 from shm.settings import ExecutorSettings
 from tests.engine.factory import market
@@ -79,6 +80,7 @@ def situation(**some) -> Situation:
             "free_cash_usd_e6": 10**10,
             "markets": MARKETS,
             "ticks_e4": {},
+            "held": {},
         }
         | some
     )
@@ -245,3 +247,75 @@ def test_a_limit_of_risk_makes_a_basket_smaller_and_refuses_it_by_its_name_below
     assert limited.size_e6 == 40 * 10**6
     too_little = sized(signal(), passed, known, SETTINGS, Room(4, Refusal.EXPOSURE_GROUP))
     assert too_little is Refusal.EXPOSURE_GROUP
+
+
+# --- sales from inventory -----------------------------------------------------------------------
+
+YES_OF_2 = {2: Held(10**9, 0)}
+
+
+def test_a_leg_whose_opposite_is_held_is_sold_and_needs_no_cash():
+    bought, sold = (admit(signal(), situation(held=held), SETTINGS) for held in ({}, YES_OF_2))
+    assert (bought.sold, sold.sold) == (frozenset(), {2})
+    assert sold.size_e6 == bought.size_e6
+    leg = 100 * 590_000 + fill_fee_bound_usd_e6(70_000, 5_900, 100 * 10**6, FILLS_PER_ORDER)
+    assert sold.reserve_usd_e6 == bought.reserve_usd_e6 - leg
+
+
+def test_where_the_setting_is_off_nothing_is_sold():
+    off = ExecutorSettings(inventory=False)
+    assert admit(signal(), situation(held=YES_OF_2), off) == admit(signal(), situation(), off)
+
+
+@pytest.mark.parametrize("held", [Held(100 * 10**6 - 1, 0), Held(0, 10**9)])
+def test_less_than_the_whole_size_or_the_wanted_token_itself_is_no_inventory(held):
+    assert admit(signal(), situation(held={2: held}), SETTINGS).sold == frozenset()
+
+
+def test_a_sale_makes_affordable_what_cash_is_short_for():
+    poor = {"free_cash_usd_e6": 145 * 10**6}  # $135 to spend; 100 of each cost $194
+    bought = admit(signal(), situation(**poor), SETTINGS)
+    sold = admit(signal(), situation(**poor, held=YES_OF_2), SETTINGS)
+    assert (bought.size_e6 // 10**6, bought.sold) == (69, frozenset())
+    assert (sold.size_e6 // 10**6, sold.sold) == (100, {2})
+    # Fewer are sold where only fewer are there.
+    some = admit(signal(), situation(**poor, held={2: Held(80 * 10**6, 0)}), SETTINGS)
+    assert (some.size_e6 // 10**6, some.sold) == (80, {2})
+
+
+def test_a_basket_of_sales_alone_needs_no_cash_at_all():
+    everything = {0: Held(0, 10**9), 1: Held(10**9, 0), 2: Held(10**9, 0)}
+    found = admit(signal(), situation(held=everything, free_cash_usd_e6=0), SETTINGS)
+    assert found == Admitted(100 * 10**6, 0, frozenset({0, 1, 2}))
+
+
+@given(
+    st.tuples(prices, prices, prices).filter(lambda legs: sum(legs) < 19_500),
+    st.integers(1, 600),
+    st.integers(0, 700),
+    st.lists(st.integers(0, 700 * 10**6), min_size=6, max_size=6),
+)
+def test_whatever_is_held_sales_are_covered_and_make_no_basket_smaller(legs, size, cash, amounts):
+    purse = {"free_cash_usd_e6": cash * 10**6}
+    held = {row: Held(*amounts[2 * row : 2 * row + 2]) for row in range(3)}
+    bought = admit(signal(legs, size=size), situation(**purse), SETTINGS)
+    found = admit(signal(legs, size=size), situation(**purse, held=held), SETTINGS)
+    if isinstance(found, Refusal):
+        assert found is bought
+        return
+    assert isinstance(bought, Refusal) or bought.size_e6 <= found.size_e6
+    cost = 0
+    for place, price_e4 in enumerate(legs):
+        if place in found.sold:
+            opposite_e6 = (
+                held[place].no_e6 if OUTCOMES[place] is Outcome.YES else held[place].yes_e6
+            )
+            assert found.size_e6 <= opposite_e6
+            assert found.size_e6 * (10_000 - price_e4) >= 10_000 * 10**6  # a dollar
+        else:
+            cost += found.size_e6 * price_e4 // 10**4
+            cost += fill_fee_usd_e6(70_000, price_e4, found.size_e6)
+    assert cost <= found.reserve_usd_e6
+    assert found.reserve_usd_e6 == 0 or (
+        found.reserve_usd_e6 <= cash * 10**6 - SETTINGS.cash_reserve_usd_e6
+    )

@@ -46,12 +46,20 @@ class Desk:
         self.var.mkdir(exist_ok=True)
         self.written = Written(folder)
         self.live = live
+        self.objection = ""
         self.kill = Kill(Fabric(segments), self.var)
         self.signs = Signs(now_ms=1_795_000_000_000, worth_usd_e6=10**9)
         self.start()
 
     def start(self) -> None:
-        self.governor = Governor(self.written.chronicle, self.kill, live=self.live, wallet=WALLET)
+        self.governor = Governor(
+            self.written.chronicle, self.kill, wallet=WALLET,
+            examine=self.examine if self.live else None,
+        )  # fmt: skip
+
+    async def examine(self) -> str:
+        """What the doctor would say."""
+        return self.objection
 
     def restart(self, reconcile=agrees) -> None:
         """As executor/executor.py does it."""
@@ -155,6 +163,17 @@ def test_real_money_waits_for_a_word_that_names_the_wallet(tmp_path, segments):
     assert desk.arm(wallet=WALLET.upper().replace("X", "x")) == ""
     assert desk.governor.mode is Mode.ARMED
     assert "already" in desk.arm()
+
+
+def test_real_money_is_examined_at_each_arming(tmp_path, segments):
+    desk = Desk(tmp_path, segments, live=True)
+    desk.restart()
+    desk.objection = "allowance: nothing may be taken"
+    assert desk.objection in desk.arm(wallet=WALLET)
+    assert desk.governor.mode is Mode.DISARMED
+    desk.objection = ""
+    assert desk.arm(wallet=WALLET) == ""
+    assert desk.governor.mode is Mode.ARMED
 
 
 def test_paper_arms_itself(desk):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from executor.amounts import limit_amounts
 from executor.flights import Flight
-from executor.gate import Admitted, Form
+from executor.gate import Admitted, Shape
 from executor.keccak import keccak
 from executor.launching import (
     ORDER_TYPE,
@@ -15,6 +15,7 @@ from executor.launching import (
     Launcher,
     Wish,
     basket_of,
+    mirrored,
     repair_of,
     repair_wishes,
     wishes_of,
@@ -28,6 +29,7 @@ from tests.executor.written import MARKETS, OUTCOMES, PRICES_E4, SIZE_E6
 
 ACCOUNT = account()
 JOURNAL = 77
+SHAPE = Shape(None, tuple(MARKETS), OUTCOMES, 20_000)
 AT_MS = 1_795_000_000_123
 ADMITTED = Admitted(SIZE_E6, 20_000_000)
 numbers = st.integers(1, 2**63)
@@ -109,8 +111,7 @@ def test_what_is_written_is_what_is_sent_and_its_hash_is_eth_accounts(flight, si
 
 def test_a_signal_becomes_its_orders():
     one = signal()
-    form = Form(None, tuple(MARKETS), OUTCOMES, 20_000)
-    made = wishes_of(one, SIZE_E6, form, {0: 10, 1: 100, 2: 10})
+    made = wishes_of(one, ADMITTED, SHAPE, {0: 10, 1: 100, 2: 10})
     assert [(w.market.row, w.outcome, w.price_e4, w.size_e6, w.tick_e4) for w in made] == [
         (0, Outcome.YES, 6_000, SIZE_E6, 10), (1, Outcome.NO, 7_000, SIZE_E6, 100),
         (2, Outcome.NO, 5_900, SIZE_E6, 10),
@@ -122,7 +123,7 @@ def test_a_signal_becomes_its_orders():
 
 
 def test_a_repair_names_its_basket_and_sells_what_the_plan_sells():
-    legs = [Standing(one, outcome, SIZE_E6, (), (), 10)
+    legs = [Standing(one, outcome, SIZE_E6, (), (), 10, SIZE_E6, 0)
             for one, outcome in zip(MARKETS, OUTCOMES, strict=True)]  # fmt: skip
     orders = (Order(2, Side.BUY, 4 * 10**6, 5_950), Order(0, Side.SELL, 10**6, 90))
     plan = Plan(Choice.LEVEL, orders, 0, 0, 2_500_000)
@@ -138,3 +139,34 @@ def test_a_repair_names_its_basket_and_sells_what_the_plan_sells():
     ]  # fmt: skip
     intents = Launcher(ACCOUNT, JOURNAL).build(42, repair, made).intents
     assert [Side(one.side) for one in intents] == [Side.BUY, Side.SELL]
+
+
+def test_a_leg_from_inventory_sells_the_opposite_at_one_less_the_price():
+    one = signal()
+    chosen = Admitted(SIZE_E6, 13_000_000, frozenset({2}))
+    made = wishes_of(one, chosen, SHAPE, {0: 10, 1: 10, 2: 10})
+    plain = wishes_of(one, ADMITTED, SHAPE, {0: 10, 1: 10, 2: 10})
+    assert made[:2] == plain[:2]
+    assert (made[2].outcome, made[2].side, made[2].price_e4) == (Outcome.YES, Side.SELL, 4_100)
+    assert (made[2].size_e6, made[2].market) == (SIZE_E6, plain[2].market)
+    assert mirrored(made[2]) == plain[2]
+    ready = Launcher(ACCOUNT, JOURNAL).build(5, basket_of(one, chosen, 1, AT_MS), made)
+    order = bodies(bytes(ready.request))[2]["order"]
+    shares, money = SIZE_E6, SIZE_E6 * 4_100 // 10_000
+    assert (int(order["makerAmount"]), int(order["takerAmount"])) == (shares, money)
+    assert (order["side"], order["tokenId"]) == (
+        "SELL", str(int.from_bytes(MARKETS[2].yes_token, "big")),
+    )  # fmt: skip
+    assert (ready.intents[2].side, ready.intents[2].price_e4) == (Side.SELL, 4_100)
+    assert ready.basket.reserved_usd_e6 == 13_000_000  # cash of what is bought alone
+
+
+def test_an_order_of_a_repair_may_be_carried_out_in_the_opposite_token():
+    legs = [Standing(one, outcome, SIZE_E6, (), (), 10, 0, SIZE_E6)
+            for one, outcome in zip(MARKETS, OUTCOMES, strict=True)]  # fmt: skip
+    orders = (Order(2, Side.BUY, 10**6, 5_950, mirrored=True),
+              Order(0, Side.SELL, 10**6, 90, mirrored=True))  # fmt: skip
+    found = repair_wishes(Plan(Choice.LEVEL, orders, 0, 0, 0), legs)
+    assert [(w.outcome, w.side, w.price_e4) for w in found] == [
+        (Outcome.YES, Side.SELL, 4_050), (Outcome.NO, Side.BUY, 9_910),
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Legging: every outcome of three legs; what is chosen has the best worst case there is."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -28,7 +29,8 @@ def standing(place: int, held: float, asks=(), bids=(), *, free: bool = True) ->
     one, outcome = TRIO[place]
     one = NO_FEE[place] if free else one
     ladder = [[(p, int(s * SHARE_E6)) for p, s in side] for side in (asks, bids)]
-    return Standing(one, outcome, int(held * SHARE_E6), ladder[0], ladder[1], 10)
+    held_e6 = int(held * SHARE_E6)
+    return Standing(one, outcome, held_e6, ladder[0], ladder[1], 10, held_e6, 0)
 
 
 def trio(held, asks, bids, **more) -> list[Standing]:
@@ -145,7 +147,8 @@ def standings(draw) -> list[Standing]:
     found = []
     for one, outcome in TRIO:
         asks, bids = sorted(draw(levels)), sorted(draw(levels), reverse=True)
-        found.append(Standing(one, outcome, draw(sizes), asks, bids, 10))
+        held_e6 = draw(sizes)
+        found.append(Standing(one, outcome, held_e6, asks, bids, 10, held_e6, 0))
     return found
 
 
@@ -234,3 +237,79 @@ def by_hand(legs, target_e6: int) -> int | None:
         held.append(leg.held_e6 + (size if buys else -size))
     kept = [(leg.market, leg.outcome, e6) for leg, e6 in zip(legs, held, strict=True)]
     return cash + worst_usd_e6(kept)
+
+
+# --- both forms ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sold", range(3))
+@pytest.mark.parametrize("filled", list(product([0, 100], repeat=3)))
+def test_a_sold_leg_is_completed_by_a_sale_and_taken_back_by_a_purchase(filled, sold):
+    """Its own token is not there; the opposite one is, as far as it was not sold."""
+    legs = trio(filled, ASKS, BIDS)
+    left_e6 = (100 - filled[sold]) * SHARE_E6
+    legs[sold] = replace(legs[sold], free_e6=0, other_e6=left_e6)
+    plan = best_plan(legs, PLENTY)
+    plain = best_plan(trio(filled, ASKS, BIDS), PLENTY)
+    assert (plan.choice, plan.worst_usd_e6) == (plain.choice, plain.worst_usd_e6)
+    assert all(order.mirrored is (order.leg == sold) for order in plan.orders)
+    back = best_plan(legs, 0)  # no cash
+    if any(filled) and not all(filled) and filled[sold]:
+        assert back.choice is Choice.HOLD  # a purchase is what takes it back
+    dear = trio(filled, [[(9_900, DEEP)]] * 3, BIDS)
+    dear[sold] = replace(dear[sold], free_e6=0, other_e6=left_e6)
+    for order in best_plan(dear, PLENTY).orders:
+        assert (order.side, order.mirrored) == (Side.SELL, order.leg == sold)
+
+
+@given(standings(), st.lists(st.integers(0, 60), min_size=6, max_size=6))
+@settings(max_examples=300)
+def test_in_real_shares_and_dollars_a_plan_is_worth_what_it_says_in_either_form(legs, shares):
+    """What is held of the two tokens of a market pays for itself in pairs: that is a constant."""
+    legs = [
+        replace(leg, free_e6=min(leg.held_e6, shares[place] * SHARE_E6),
+                other_e6=shares[place + 3] * SHARE_E6)
+        for place, leg in enumerate(legs)
+    ]  # fmt: skip
+    plan = best_plan(legs, PLENTY)
+    real = {}
+    for place, leg in enumerate(legs):
+        # Of the units some are shares, the others are sales: as much less of the opposite token,
+        # each of which had a share of the token beside it that is another basket's.
+        sold_e6 = leg.held_e6 - leg.free_e6
+        real[place] = [leg.free_e6 + leg.other_e6 + sold_e6, leg.other_e6]
+    before = real_worst(legs, real)
+    cash = 0
+    for order in plan.orders:
+        leg, buys = legs[order.leg], order.side is Side.BUY
+        price_e4 = 10_000 - order.limit_e4 if order.mirrored else order.limit_e4
+        really_buys = buys is not order.mirrored
+        token = 1 if order.mirrored else 0
+        assert price_e4 % leg.tick_e4 == 0
+        assert order.size_e6 * price_e4 >= 10_000 * SHARE_E6
+        assert order.size_e6 >= leg.market.min_size_e6
+        if really_buys:
+            assert order.size_e6 * price_e4 % (100 * SHARE_E6) == 0
+        else:
+            assert order.size_e6 <= (leg.other_e6 if order.mirrored else leg.free_e6)
+        real[order.leg][token] += order.size_e6 if really_buys else -order.size_e6
+        left = order.size_e6
+        for level_e4, size in leg.asks if buys else leg.bids:
+            part = min(left, size)
+            left -= part
+            fee = fee_table_e8(70_000)[level_e4] * part
+            own_e4 = 10_000 - level_e4 if order.mirrored else level_e4
+            money = own_e4 * 10**4 * part
+            cash += -((money + fee + 10**8 - 1) // 10**8) if really_buys else (money - fee) // 10**8
+        assert left == 0
+    after = real_worst(legs, real)
+    assert after + cash - before == plan.worst_usd_e6 - plan.hold_usd_e6
+
+
+def real_worst(legs, real) -> int:
+    """The least that these tokens pay at any settlement that is no tie."""
+    holdings = []
+    for place, leg in enumerate(legs):
+        other = Outcome.NO if leg.outcome is Outcome.YES else Outcome.YES
+        holdings += [(leg.market, leg.outcome, real[place][0]), (leg.market, other, real[place][1])]
+    return worst_usd_e6(holdings)

@@ -3,12 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from executor.dispatch import Dispatcher
 from executor.launching import Launcher
 from executor.mending import Mender
 from executor.repairing import REPAIRS_MAX
-from shm.codes import Cause, FlightState, LegState, Mode, Purpose
+from shm.codes import Cause, FlightState, LegState, Mode, Purpose, Side
 from shm.layout import MAX_LEGS
 from shm.settings import Settings
 from tests.executor.stand import Stand
@@ -164,3 +165,73 @@ def test_a_basket_whose_time_is_over_is_kept_also_where_nothing_may_be_sent(desk
     desk.look()
     assert flight.state is FlightState.PARTIAL
     assert desk.given == []
+
+
+def sold_naked(desk, *states: LegState):
+    """A trio is complete; the opposite basket, whose first leg sells its YES, ended like this."""
+    import time
+
+    at_ms = time.time_ns() // 1_000_000
+    desk.written.complete(desk.written.launch(created_ms=at_ms))
+    flight = desk.written.launch(created_ms=at_ms, signal=2, sold=(0,))
+    desk.written.reply(flight, *states)
+    for place, state in enumerate(states):
+        if state is F:
+            desk.written.fill(flight, place, at_ms=at_ms)
+    assert flight.state is FlightState.NAKED
+    return flight
+
+
+def completing_is_best(desk) -> None:
+    """NO of the first market is had at the middle, and for YES of the others nobody pays."""
+    desk.book(MARKETS[0], [(4_900, MANY)], [(5_000, MANY)])
+    for one in MARKETS[1:]:
+        desk.book(one, [(200, MANY)], [(9_900, MANY)])
+
+
+def only_order(desk, flight):
+    (repair,) = flight.repairs
+    assert len(desk.given) == 1
+    (order,) = repair.legs
+    return order
+
+
+def test_a_sale_that_was_killed_is_completed_by_a_sale_of_what_is_still_there(desk):
+    flight = sold_naked(desk, K, F, F)
+    completing_is_best(desk)
+    desk.look()
+    order = only_order(desk, flight)
+    assert (order.side, order.token) == (Side.SELL, flight.legs[0].token)
+
+
+def test_where_nothing_may_be_sold_from_inventory_it_is_completed_by_a_purchase(desk):
+    flight = sold_naked(desk, K, F, F)
+    completing_is_best(desk)
+    off = replace(Settings().executor, inventory=False)
+    desk.mender.look(desk.launcher, replace(Settings(), executor=off))
+    order = only_order(desk, flight)
+    assert (order.side, order.token) == (Side.BUY, flight.legs[0].other)
+
+
+def test_shares_that_another_order_has_a_claim_on_are_not_sold_by_a_repair(desk):
+    flight = sold_naked(desk, K, F, F)
+    completing_is_best(desk)
+    desk.written.launch(created_ms=flight.created_ms, signal=3, sold=(0,))
+    desk.look()
+    order = only_order(desk, flight)
+    assert (order.side, order.token) == (Side.BUY, flight.legs[0].other)
+
+
+def test_a_sale_that_stands_alone_is_bought_back(desk):
+    flight = sold_naked(desk, F, K, K)
+    completing_is_best(desk)  # where the first is missing; here it would cost .99 twice
+    desk.book(MARKETS[0], [(5_900, MANY)], [(6_000, MANY)])
+    desk.look()
+    order = only_order(desk, flight)
+    assert (order.side, order.token, order.price_e4) == (Side.BUY, flight.legs[0].token, 6_000)
+    repair = flight.repairs[0]
+    desk.written.reply(repair, F)
+    desk.written.fill(repair, 0)
+    assert flight.state is FlightState.UNWOUND
+    assert desk.state.ledger.holdings[flight.legs[0].token].size_e6 == SIZE_E6
+    assert desk.state.exposure().naked_usd_e6 == 0

@@ -49,6 +49,31 @@ def test_the_counters_sum_up(stand):
     assert stand.counted("orders_filled") == 3 + 1 + 2
 
 
+def test_an_end_that_a_basket_comes_to_again_is_counted_once(stand):
+    flight = stand.written.launch(signal=1)
+    stand.written.reply(flight, F, F, F)
+    for place in range(3):
+        stand.written.fill(flight, place, FillStatus.MATCHED)
+    assert flight.state is FlightState.COMPLETE
+    stand.written.fill(flight, 0, FillStatus.FAILED)
+    assert flight.state is FlightState.NAKED
+    stand.onlookers.begin(stand.state)  # another process, in between
+    stand.written.keep(flight)
+    assert flight.state is FlightState.PARTIAL
+    stand.written.fill(flight, 0, FillStatus.CONFIRMED)  # it did not fail after all
+    assert flight.state is FlightState.COMPLETE
+    stand.onlookers.begin(stand.state)
+    other = stand.written.launch(signal=2)
+    stand.written.reply(other, F, F, F)
+    for place in range(3):
+        stand.written.fill(other, place, FillStatus.MATCHED)
+    before = stand.counted("baskets_complete"), stand.counted("orders_filled")
+    stand.written.fill(other, 1, FillStatus.FAILED)
+    stand.written.fill(other, 1, FillStatus.CONFIRMED)
+    assert other.state is FlightState.COMPLETE
+    assert (stand.counted("baskets_complete"), stand.counted("orders_filled")) == before
+
+
 def test_the_engine_hears_of_each_basket_and_of_what_is_naked_before_its_repair(stand):
     basket(stand, 1, F, F, F)
     naked = basket(stand, 2, F, F, K)

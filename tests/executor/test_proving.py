@@ -6,13 +6,16 @@ import msgspec
 import pytest
 
 from executor import proving
+from executor.breaker import Signs, demands
+from executor.exposure import Exposure
 from executor.proving import HASHES_AT_ONCE, Prover
 from executor.resolver import READS_APART_MS
 from executor.wire import OpenOrder, Trade
 from shm.codes import Cause, FlightState, LegState, Mode
+from shm.limits import RiskSettings
 from shm.settings import ExecutorSettings
 from tests.executor.asked import AWAY, Asked
-from tests.executor.written import START_MS, Written
+from tests.executor.written import SIZE_E6, START_MS, Written
 
 SETTINGS = ExecutorSettings(fill_wait_ms=1_000, doubt_settle_ms=30_000)
 WINDOW_MS = SETTINGS.doubt_settle_ms
@@ -218,3 +221,80 @@ def test_it_never_asks_for_trades_whose_names_were_forgotten(desk):
     desk.read(5 * day_ms)
     (asked,) = [one for one in desk.venue.asked if one[0] == "trades"]
     assert asked[1] * 1_000 >= late_ms - 2 * day_ms
+
+
+# --- called filled, and never heard of ------------------------------------------------------------
+
+
+def called_filled(desk):
+    """A basket that the venue has called filled, of which two legs have their trades."""
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    for place in (0, 1):
+        desk.written.fill(flight, place)
+    holdings = desk.written.state.ledger.holdings
+    desk.venue.positions = {token: one.size_e6 for token, one in holdings.items()}
+    return flight
+
+
+AT_LAST_MS = 2 * WINDOW_MS + READS_APART_MS + 1
+
+
+def test_a19_a_fill_that_never_appears_is_taken_back_by_proof_and_the_legs_stand_alone(desk):
+    flight = called_filled(desk)
+    assert desk.read(WINDOW_MS - 1)
+    assert desk.venue.times("order") == 0, "it may still come"
+    assert desk.read(WINDOW_MS)
+    assert desk.read(WINDOW_MS + READS_APART_MS - 1)
+    assert flight.open
+    assert flight.state is not FlightState.NAKED
+    assert desk.read(WINDOW_MS + READS_APART_MS)
+    assert flight.state is FlightState.NAKED
+    state = desk.written.state
+    assert state.failures(START_MS + WINDOW_MS + READS_APART_MS) == 1
+    assert not state.unproven()
+    assert "NEVER" in desk.said[-1]
+    # It is remembered, and a trade that turns up after all counts.
+    desk.written.reopen()
+    again = desk.written.state.flights[flight.id]
+    assert again.state is FlightState.NAKED
+    desk.written.fill(again, 2)
+    assert again.state is FlightState.COMPLETE
+    assert desk.written.state.ledger.holdings[again.legs[2].token].size_e6 == SIZE_E6
+
+
+@pytest.mark.parametrize("shows", ["order", "position", "open"])
+def test_a19_what_shows_it_without_a_trade_halts_instead_of_waiting_for_ever(desk, shows):
+    flight = called_filled(desk)
+    leg = flight.legs[2]
+    order = OpenOrder(leg.order_hash, "MATCHED", size_matched="10")
+    if shows == "order":
+        desk.venue.orders[leg.order_hash] = order
+    elif shows == "position":
+        desk.venue.positions[leg.token] = leg.size_e6
+    for after_ms in (WINDOW_MS, WINDOW_MS + READS_APART_MS, AT_LAST_MS - 2):
+        if shows == "open":
+            desk.venue.resting = [order]
+        assert desk.read(after_ms)
+    assert flight.state is not FlightState.NAKED
+    if shows == "open":
+        desk.venue.resting = [order]
+    assert desk.read(AT_LAST_MS)
+    assert flight.state is FlightState.NAKED
+    state = desk.written.state
+    assert state.unproven()
+    signs = Signs(now_ms=START_MS + AT_LAST_MS)
+    found = demands(state, Exposure(), signs, RiskSettings())
+    assert (Mode.HALTED, Cause.SETTLEMENT) in {(one.mode, one.cause) for one in found}
+    desk.written.move(Mode.HALTED, Cause.SETTLEMENT)
+    desk.written.reopen()
+    assert desk.written.state.unproven()
+
+
+@pytest.mark.parametrize("silent", ["order", "position", "open", "trades"])
+def test_a_place_that_does_not_answer_proves_nothing(desk, silent):
+    flight = called_filled(desk)
+    for after_ms in (WINDOW_MS, WINDOW_MS + READS_APART_MS, 2 * WINDOW_MS):
+        desk.venue.script[silent] = [AWAY]
+        assert not desk.read(after_ms)
+    assert flight.state is not FlightState.NAKED

@@ -58,8 +58,10 @@ def ledger(filled=(0, 1), size_e6=UNIT) -> Ledger:
 
 def legs(filled=(0, 1), asks=GOOD_ASK, bids=GOOD_BID, held=UNIT):
     return [
-        Standing(MARKETS[p], OUTCOMES[p], held if p in filled else 0, asks, bids, 10) for p in LEGS
-    ]
+        Standing(MARKETS[p], OUTCOMES[p], held if p in filled else 0, asks, bids, 10,
+                 held if p in filled else 0, 0)
+        for p in LEGS
+    ]  # fmt: skip
 
 
 def step(one=None, known=None, standing=None, now_ms=NOW_MS, **budget):

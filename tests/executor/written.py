@@ -26,6 +26,7 @@ from shm.codes import (
     Purpose,
     Side,
 )
+from shm.inventory import opposite
 from shm.journal_files import Clock
 from shm.limits import JournalSettings
 from shm.process import boot_id
@@ -137,9 +138,11 @@ class Written:
         flight = self.chronicle.next_flight
         return basket, [intent(flight, place, created_ms) for place in range(legs)]
 
-    def launch(self, created_ms: int = START_MS, signal: int = 1):
+    def launch(self, created_ms: int = START_MS, signal: int = 1, **forms):
         """A basket whose bytes have left."""
-        assert self.chronicle.write_orders(*self.orders(3, created_ms, signal))
+        basket, intents = self.orders(3, created_ms, signal)
+        intents = complement(intents, **forms) if forms else intents
+        assert self.chronicle.write_orders(basket, intents)
         self.chronicle.fold_orders()
         flight = list(self.state.flights.values())[-1]
         self.sent(flight)
@@ -175,6 +178,23 @@ class Written:
         self.reply(flight, *[LegState.FILLED] * 3)
         for place in range(3):
             self.fill(flight, place)
+
+
+def complement(intents, *, sold=()):
+    """The orders of the opposite basket, at one less the prices; those at some places as sales of
+    what a trio has bought.
+    """
+    found = []
+    for place, order in enumerate(intents):
+        one, outcome = MARKETS[place], OUTCOMES[place]
+        if place in sold:
+            found.append(order._replace(side=Side.SELL))
+            continue
+        token = one.no_token if outcome is Outcome.YES else one.yes_token
+        found.append(order._replace(
+            outcome=opposite(outcome), token=token, price_e4=10_000 - order.price_e4,
+        ))  # fmt: skip
+    return found
 
 
 def intent(flight: int, place: int, at_ms: int) -> records.Intent:

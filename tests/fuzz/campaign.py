@@ -65,12 +65,18 @@ class Campaign:
         started = time.monotonic()
         children = [self._start(number, inputs // processes) for number in range(processes)]
         results = []
-        for child in children:
-            text, _ = child.communicate()
-            results.append(Result(text, child.returncode, time.monotonic() - started))
+        for number, child in enumerate(children):
+            returncode = child.wait()
+            text = self._said(number).read_text(errors="replace")
+            results.append(Result(text, returncode, time.monotonic() - started))
         return results
 
-    def _start(self, number: int, runs: int) -> subprocess.Popen[str]:
+    def _said(self, number: int) -> Path:
+        """What a process prints: a file, since nobody reads one's pipe while waiting for another's
+        end, and who writes to a full pipe stands still."""
+        return self.folder / f"said{number}"
+
+    def _start(self, number: int, runs: int) -> subprocess.Popen[bytes]:
         words = [word.replace("{}", str(number)) for word in self._command]
         options = [f"-runs={runs}", f"-seed={number + 1}", f"-max_len={self._longest}",
                    f"-artifact_prefix={self.folder}/", "-timeout=10", *CALM]  # fmt: skip
@@ -79,10 +85,11 @@ class Campaign:
         places = [str(self.corpus)]
         if (self.folder / "seeds").is_dir():
             places.append(str(self.folder / "seeds"))
-        return subprocess.Popen(
-            [*words, *options, *places], cwd=ROOT, text=True, env=self._environment(),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        with self._said(number).open("wb") as said:
+            return subprocess.Popen(
+                [*words, *options, *places], cwd=ROOT, env=self._environment(),
+                stdout=said, stderr=subprocess.STDOUT,
+            )  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
         environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}

@@ -1,9 +1,10 @@
-"""The engine's two cores in lock step at length: `python -m tests.fuzz.lockstep [UPDATES]`.
+"""The two engines in lock step at length: `python -m tests.fuzz.lockstep [UPDATES [PROCESSES]]`.
 
 The stories are those of tests/engine/test_core.py, seed after seed, in one process for each core of
-the machine, and come more often to where a decision turns: hurdles that are met to the last unit,
-books as old as they may be. After every act signals, counters and the edges of what was
-touched are compared, now and then everything else. Ten million updates unless told otherwise.
+the machine unless told otherwise, and come more often to where a decision turns: hurdles that are
+met to the last unit, books as old as they may be. After every act signals, counters and the edges
+of what was touched are compared, now and then everything else. Ten million updates unless told
+otherwise.
 """
 
 import multiprocessing
@@ -14,19 +15,19 @@ import time
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
-from engine.baskets import compile_baskets
 from engine.core import make_core
 from engine.reference import PythonCore
 from shm import segment
 from shm.fabric import Fabric
 from shm.layout import Update
 from shm.segments import SEGMENTS
-from tests.engine.test_core import MS, SETTINGS, Story, World
+from tests.engine.test_core import MS, SETTINGS, Story, World, baskets_of
 from tests.fuzz.instrumented import load
 
 UPDATES = 10_000_000
 STORY_UPDATES = 50_000
 EVERYTHING_EVERY = 200
+GENERATIONS_LEFT_OUT = 2 / 3
 SAY_EVERY_S = 5.0
 COUNTERS = SEGMENTS["stats-engine"].placed["counters"]
 TABLE = SEGMENTS["baskets"].placed["baskets"]
@@ -48,8 +49,8 @@ class Watched(World):
         if generation % 2 == 0:
             edges = [self.core.edge(number) for number in range(count)]
             hurdles = [SETTINGS.min_net_edge_e8 if edge is None else edge.net_e8 for edge in edges]
-            baskets = compile_baskets(markets).baskets
-            self.core.adopt(self.core.prepare(baskets, hurdles), generation)
+            plan = self.core.prepare(baskets_of(tuple(markets)), hurdles)
+            self.core.adopt(plan, generation)
         return count
 
     def glance(self, numbers: tuple[int, ...]):
@@ -76,7 +77,12 @@ class LongStory(Story):
         return super().update(row)
 
     def next_generation(self) -> None:
-        """Another set of markets; each of them is looked at again, with the book that it has."""
+        """Another set of markets; each of them is looked at again, with the book that it has.
+
+        One takes as long as a hundred updates: two of three are left out.
+        """
+        if self.generation and self.random.random() < GENERATIONS_LEFT_OUT:
+            return
         super().next_generation()
         for row in self.rows:
             update = self.update(row)
@@ -168,15 +174,16 @@ def run(updates: int, processes: int, kernel: str = "") -> tuple[int, float]:
 def say(done: int, updates: int, seconds: float) -> None:
     """How far it is, how fast, and when it will be done."""
     speed = done / seconds
-    left = f"{(updates - done) / speed / 60:.1f} min left" if speed else "no update yet"
+    left = f"{max(0, updates - done) / speed / 60:.1f} min left" if speed else "no update yet"
     sys.stdout.write(f"{done:,} of {updates:,} updates alike, {speed:,.0f}/s, {left}\n")
     sys.stdout.flush()
 
 
 def main() -> None:
     """Ten million, or as many as are asked for."""
-    updates = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else UPDATES
-    done, seconds = run(updates, len(os.sched_getaffinity(0)))
+    asked = [int(word.replace("_", "")) for word in sys.argv[1:]]
+    updates, processes = (*asked, *(UPDATES, len(os.sched_getaffinity(0)))[len(asked) :])
+    done, seconds = run(updates, processes)
     sys.stdout.write(f"{done:,} updates in {seconds:.0f} s: the two cores decided alike\n")
 
 

@@ -8,6 +8,7 @@ corpus fills with the shortest frames that are refused somewhere new, half begin
 
 import random
 import re
+from collections import deque
 from collections.abc import Callable
 
 import atheris
@@ -16,6 +17,7 @@ from tests.fuzz.seeds import SEPARATOR, seeds
 from tests.ingest.frames import ODD_NUMBERS, Stream, hash_of, market_of, token_of
 
 RIGHT_LONGEST = 1024
+FRESH_SERVES, FRESH_KEPT = 8, 256
 TOKEN_BEYOND = str(2**256 + 7)
 
 ODD_TEXTS = [
@@ -48,18 +50,27 @@ def native(data: bytes, longest: int) -> bytes:
 
 
 class FrameChanger:
-    """A libFuzzer mutator of one frame: (data, longest, seed) -> data."""
+    """A libFuzzer mutator of one frame: (data, longest, seed) -> data.
+
+    Only the first seed is used: a run is repeated with the options of its process, and seeding
+    anew for each change costs more than a change.
+    """
 
     def __init__(self) -> None:
-        self._random = random.Random(0)
+        self._random = random.Random()
+        self._begun = False
         self._stream = Stream(0, wrong=0.3)
+        self._made: deque[bytes] = deque(maxlen=FRESH_KEPT)
         self._right = [frame for frame in seeds() if len(frame) <= RIGHT_LONGEST]
         self._acts = [self._digit, self._digit, self._digit, self._right_value, self._right_value,
                       self._odd_value, self._value, self._entries, self._entries, self._commas,
                       self._pairs, self._piece, self._fresh]  # fmt: skip
 
     def __call__(self, data: bytes, longest: int, seed: int) -> bytes:
-        self._random.seed(seed)
+        if not self._begun:
+            self._random.seed(seed)
+            self._stream.random.seed(seed)
+            self._begun = True
         return self.changed(data, longest)[:longest]
 
     def changed(self, data: bytes, longest: int) -> bytes:
@@ -97,11 +108,16 @@ class FrameChanger:
         return self._with_value(data, lambda value: native(value or b"0", len(value) + 4))
 
     def _with_value(self, data: bytes, new: Callable[[bytes], bytes]) -> bytes:
-        values = [match.span(1) for match in _VALUE.finditer(data)]
-        if not values:
+        value = self._one(_VALUE, data)
+        if value is None:
             return data
-        start, end = self._random.choice(values)
+        start, end = value.span(1)
         return data[:start] + new(data[start:end]) + data[end:]
+
+    def _one(self, pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
+        """The first match behind any place: to find all of them takes ten times as long."""
+        at = int(self._random.random() * len(data))
+        return pattern.search(data, at) or pattern.search(data)
 
     def _entries(self, data: bytes) -> bytes:
         return self._moved(data, _ENTRY)
@@ -111,10 +127,10 @@ class FrameChanger:
 
     def _moved(self, data: bytes, pattern: re.Pattern[bytes]) -> bytes:
         """Double a piece, drop it, or let two of them change places."""
-        spans = [match.span() for match in pattern.finditer(data)]
-        if not spans:
+        one, other = self._one(pattern, data), self._one(pattern, data)
+        if one is None or other is None:
             return data
-        (a, b), (c, d) = sorted(self._random.choice(spans) for _ in range(2))
+        (a, b), (c, d) = sorted((one.span(), other.span()))
         match self._random.randrange(3):
             case 0:
                 return data[:b] + data[a:b] + data[b:]
@@ -126,18 +142,25 @@ class FrameChanger:
     def _commas(self, data: bytes) -> bytes:
         if self._random.random() < 0.5:
             return data.replace(*self._random.choice(((b", ", b","), (b",", b", "))))
-        commas = [match.span(1) for match in _COMMA.finditer(data)]
-        if not commas:
+        comma = self._one(_COMMA, data)
+        if comma is None:
             return data
-        start, end = self._random.choice(commas)
+        start, end = comma.span(1)
         return data[:start] + (b"" if end > start else b" ") + data[end:]
 
     def _piece(self, data: bytes) -> bytes:
         at = self._random.randrange(len(data) + 1)
         return data[:at] + self._random.choice(ODD_PIECES) + data[at:]
 
+    def _new_frame(self) -> bytes:
+        """A frame of the stream; each serves some times, since making one costs as much as ten
+        changes of one."""
+        if self._random.random() < 1 / FRESH_SERVES or not self._made:
+            self._made.append(self._stream.frame())
+        return self._random.choice(self._made)
+
     def _fresh(self, data: bytes) -> bytes:
-        fresh = self._stream.frame()
+        fresh = self._new_frame()
         return fresh if self._random.random() < 0.7 else b"[" + data + b"," + fresh + b"]"
 
 

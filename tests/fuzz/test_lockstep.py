@@ -1,4 +1,4 @@
-"""A quarter of a million updates: both engines decide the same, to the last unit."""
+"""A hundred thousand updates: both engines decide the same, to the last unit."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from tests.fuzz.instrumented import Edit, build_module
 
 pytestmark = pytest.mark.fuzz
 
-UPDATES = 250_000
-"""`POLYTRIO_FUZZ_TIMES=40 make fuzz` or `make lockstep` for ten million."""
+UPDATES = 100_000
+"""A minute of two cores. `make lockstep` or `POLYTRIO_FUZZ_TIMES=100 make fuzz` for ten million."""
 PLANTED_UPDATES = 200_000
 
 

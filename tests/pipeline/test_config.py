@@ -107,3 +107,22 @@ def test_an_unknown_coin_is_refused(start):
     assert code == ConfigError.exit_code
     assert "desk.coins" in complaint
     assert system.version == 1
+
+
+def test_a_limit_is_tightened_while_it_runs_and_not_loosened(start, instance):
+    system = start("[risk]\norders_per_day = 500000\n")
+    until(system.all_running, "all stages run")
+    epochs = system.epochs()
+    system.file.write_text("[risk]\norders_per_day = 1\n")
+    said = system.told("config", "reload")
+    assert (said["version"], said["values"]["risk.orders_per_day"]["value"]) == (2, 1)
+    until(lambda: system.executor().refused_rate > 3, "the executor heeds it")
+    sent = system.executor().orders_sent
+    refused = system.executor().refused_rate
+    until(lambda: system.executor().refused_rate > refused + 3, "more are refused")
+    assert system.executor().orders_sent == sent
+    system.file.write_text("[risk]\norders_per_day = 2\n")
+    code, _, complaint = system.ask("config", "reload")
+    assert code == ConfigError.exit_code
+    assert "risk.orders_per_day (a limit may only be tightened while it runs)" in complaint
+    assert (system.version, system.epochs()) == (2, epochs)

@@ -27,7 +27,7 @@ KEYS = {
     "venue", "mode", "seconds", "frames_in", "markets_live", "baskets", "signals", "orders_sent",
     "orders_accepted", "orders_refused", "orders_filled", "baskets_complete", "baskets_partial",
     "partial_reasons", "cash_usd_e6", "exchange_cash_usd_e6", "pnl_usd", "fees_usd",
-    "mispricings_offered", "latency_us", "restarts", "rss_mb", "gc_collections",
+    "legs_sold", "mispricings_offered", "latency_us", "restarts", "rss_mb", "gc_collections",
 }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_killed_stages_come_back_and_no_position_is_lost(run):
     require_agreement(summary)
 
 
-def test_a_stage_that_stands_still_is_killed_and_comes_back(run):
+def test_e4_a_stage_that_stands_still_is_killed_and_comes_back(run):
     system = run()
     until(system.all_running, "all stages run")
     row = system.row(Role.ENGINE)
@@ -169,14 +169,14 @@ def test_a_taken_port_is_refused(run):
         require_refusal(system, PortTaken.exit_code, port)
 
 
-def test_segments_of_another_version_are_refused_and_kept(run, instance):
+def test_e10_segments_of_another_version_are_refused_and_kept(run, instance):
     stranger = segment.SHM_ROOT / f"polytrio.{instance}.books.deadbeef"
     stranger.write_bytes(b"")
     require_refusal(run(), SegmentExists.exit_code, "python -m shm destroy")
     assert stranger.exists()
 
 
-def test_live_trading_is_refused(run):
+def test_real_money_on_the_simulated_venue_is_refused(run):
     require_refusal(run(EXECUTION_MODE="live"), LiveRefused.exit_code, 'execution = "paper"')
 
 
@@ -224,3 +224,15 @@ def test_every_segment_of_a_running_system_can_be_inspected(run, instance):
     stats = CliRunner().invoke(main, ["stats", "--instance", instance, "--json"])
     assert '"frames_in":' in stats.output
     assert system.stop()[0] == 0
+
+
+def test_what_is_held_is_sold_for_other_baskets_and_the_books_stay_the_exchanges(run):
+    """Trios and their opposites of one ladder come in turn: one's tokens are the other's sales."""
+    code, out, err = run(
+        "--for", "30", "--json",
+        POLYTRIO__SIM__MISPRICINGS_PER_MINUTE="600", POLYTRIO__ENGINE__COOLDOWN_MS="20",
+    ).finish()  # fmt: skip
+    assert code == 0, err
+    summary = last_json(out)
+    assert summary["legs_sold"] > 0
+    require_agreement(summary)

@@ -286,3 +286,19 @@ def test_a_word_that_comes_between_two_looks_is_not_taken_for_an_unreadable_one(
     assert found is not None
     assert found.nonce == 7
     assert refused(tmp_path) is None
+
+
+def test_a_word_that_comes_while_it_is_looked_for_is_never_refused(tmp_path, monkeypatch):
+    places = 0
+    while True:
+        var = tmp_path / str(places)
+        var.mkdir()
+        with monkeypatch.context() as patched:
+            before = Before(patched, places, lambda var=var: request_arm(var, 0, "me"))
+            found = arm_requested(var)
+        if not before.done:
+            break
+        assert refused(var) is None, f"it came before operation {places}"
+        assert found or arm_requested(var)
+        places += 1
+    assert places >= 1

@@ -1,7 +1,7 @@
 """Bytes that go bad: M5, every value of every byte of a header; M6, bits flipped at random.
 
-FLIPS of them in an ordinary run of the tests; `POLYTRIO_FLIPS=20` makes twenty times as many, which
-is more than a million.
+A hundred thousand books or so in an ordinary run of the tests; `make soak` or `POLYTRIO_FLIPS=20`
+makes twenty times as many, which is more than a million.
 """
 
 import itertools
@@ -32,7 +32,10 @@ from tests.shm import victims
 from tests.shm.damage import ENGINE, Bench, orders, row_bytes, section_bytes
 from tests.shm.victims import bury
 
-TIMES = int(os.environ.get("POLYTRIO_FLIPS", "1"))
+pytestmark = pytest.mark.contract
+
+LONG = os.environ.get("POLYTRIO_SOAK") == "long"
+TIMES = int(os.environ.get("POLYTRIO_FLIPS", "20" if LONG else "1"))
 CORES = {"python": PythonCore, "compiled": make_core}
 cores = pytest.mark.parametrize("core", CORES)
 

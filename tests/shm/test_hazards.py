@@ -37,6 +37,8 @@ from tests.executor.test_gate import signal as gate_signal
 from tests.shm import victims
 from tests.shm.victims import ROW, bury, message, ready, ring_shape
 
+pytestmark = pytest.mark.contract
+
 
 @pytest.fixture(autouse=True)
 def nobody_stays() -> Iterator[None]:

@@ -15,6 +15,8 @@ from shm.schemas import RecordSchema, dtype_of
 from shm.segments import SEGMENTS
 from tests.conftest import require_or_skip
 
+pytestmark = pytest.mark.contract
+
 SNAPSHOT = Path(__file__).parent / "layout.txt"
 HEADER = Path(cheader.__file__).parent / "_layout.h"
 

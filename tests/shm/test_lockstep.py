@@ -1,6 +1,7 @@
 """Model and compiled kernel in lock step over every operation, and mistakes that this catches."""
 
 import inspect
+import os
 from types import ModuleType
 
 import pytest
@@ -11,12 +12,15 @@ from shm import model
 from tests.conftest import require_or_skip
 from tests.shm.lockstep import ACTS_MAX, Rings, Tables
 
+pytestmark = pytest.mark.contract
+
 try:
     from shm import native
 except ImportError:
     native = None
 
-THOROUGH = settings(max_examples=150, stateful_step_count=ACTS_MAX, deadline=None)
+EXAMPLES = 5_000 if os.environ.get("POLYTRIO_SOAK") == "long" else 150
+THOROUGH = settings(max_examples=EXAMPLES, stateful_step_count=ACTS_MAX, deadline=None)
 HUNT = settings(
     max_examples=500,
     stateful_step_count=ACTS_MAX,

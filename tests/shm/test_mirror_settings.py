@@ -61,11 +61,6 @@ def test_addresses_of_this_machine_are_allowed(url):
     paper(clob_url=url, user_ws_url=url).require_supported()
 
 
-def test_real_money_stays_refused_on_the_live_venue():
-    with pytest.raises(LiveRefused, match='execution = "paper"'):
-        Settings(venue="polymarket", execution="live").require_supported()
-
-
 def test_what_is_not_mirrored_is_refused():
     hourly = msgspec.structs.replace(Settings().desk, hourly=True)
     with pytest.raises(ConfigError, match="hourly"):
@@ -85,6 +80,7 @@ def test_real_limits_hold_on_live_data_although_the_money_is_simulated(tmp_path)
 def test_titles_say_what_is_real_and_what_is_not():
     assert paper().money_in_words == "live data, simulated money"
     assert Settings().money_in_words == "paper money"
+    assert Settings(execution="live").money_in_words == "REAL MONEY"
 
 
 def test_under_supervisord_the_exchange_mirrors_the_live_venue_and_not_itself(

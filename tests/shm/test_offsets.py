@@ -19,6 +19,8 @@ from shm.schemas import RecordSchema, dtype_of
 from shm.segments import SEGMENTS, SegmentPlan
 from tests.conftest import require_or_skip
 
+pytestmark = pytest.mark.contract
+
 SHM = Path(cheader.__file__).parent
 Places = dict[tuple[str, str], tuple[int, int]]
 """(record, field) -> offset and size; the field "" is the record itself."""

@@ -2,7 +2,15 @@
 
 import pytest
 
-from shm.reloadable import NEEDS_RESTART, RELOADABLE, Change, changes, follower, restart_reason
+from shm.reloadable import (
+    NEEDS_RESTART,
+    RELOADABLE,
+    SAFER,
+    Change,
+    changes,
+    follower,
+    restart_reason,
+)
 from shm.settings import Settings
 from shm.sources import values, with_values
 
@@ -11,7 +19,9 @@ KEYS = list(values(Settings()))
 
 def trouble(key: str) -> str | None:
     """What is wrong with a key's classification."""
-    reloadable, restart = follower(key), restart_reason(Change(key, 1, 2))
+    # A limit is reloadable one way: a change to the same value is none.
+    after = 1 if key.startswith("risk.") else 2
+    reloadable, restart = follower(key), restart_reason(Change(key, 1, after))
     if reloadable and restart:
         return "in both tables"
     return None if reloadable or restart else "in neither table"
@@ -50,3 +60,18 @@ def test_changes_are_listed_in_the_order_of_the_tree():
 )  # fmt: skip
 def test_execution_may_be_switched_off_and_on_but_not_to_other_money(before, after, restart):
     assert (restart_reason(Change("execution", before, after)) is not None) == restart
+
+
+def test_each_limit_says_which_way_is_the_careful_one():
+    assert set(SAFER) == {key.partition(".")[2] for key in KEYS if key.startswith("risk.")}
+    careful_upwards = {name for name, way in SAFER.items() if way == "more"}
+    assert careful_upwards == {
+        "cash_margin_bps", "group_pause_ms", "fence_end_s", "fence_restart_s",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAFER)
+def test_a_limit_is_tightened_at_once_and_loosened_only_by_a_restart(name):
+    tight, loose = (1, 2) if SAFER[name] == "less" else (2, 1)
+    assert restart_reason(Change(f"risk.{name}", loose, tight)) is None
+    assert "tightened" in (restart_reason(Change(f"risk.{name}", tight, loose)) or "")

@@ -26,16 +26,19 @@ from shm.segments import SEGMENTS
 from shm.settings import Settings
 from shm.system import create_all, destroy_all
 
+SIZE = (160, 60)
 NEVER_S = 3_600.0
 """The app's own clock does nothing in these tests: they say when it looks."""
 
 
-def watch(instance: str, body: Callable[[WatchApp, object], Awaitable[None]]) -> None:
+def watch(
+    instance: str, body: Callable[[WatchApp, object], Awaitable[None]], size: tuple[int, int] = SIZE
+) -> None:
     """Run the app without a terminal and let `body` press keys."""
 
     async def run() -> None:
         app = WatchApp(instance, NEVER_S)
-        async with app.run_test(size=(160, 60)) as pilot:
+        async with app.run_test(size=size) as pilot:
             await pilot.pause()
             await body(app, pilot)
 
@@ -100,6 +103,17 @@ def test_every_panel_shows_what_there_is(busy):
         ]  # fmt: skip
 
     watch(busy, body)
+
+
+@pytest.mark.parametrize(("size", "beside"), [((160, 60), True), ((80, 24), False)])
+def test_roles_and_tables_stand_side_by_side_only_where_both_have_room(busy, size, beside):
+    async def body(app, _pilot):
+        roles, tables = (app.query_one(name).region for name in ("#roles", "#tables"))
+        assert (roles.y == tables.y) == beside
+        assert roles.width > 70
+        assert roles.width < 0.6 * size[0] or not beside
+
+    watch(busy, body, size)
 
 
 def test_only_cells_that_changed_are_drawn_again(busy):

@@ -96,7 +96,7 @@ def test_a_segment_of_an_older_boot_is_refused(instance, monkeypatch):
         attach(instance, PLAN, writable=False)
 
 
-def test_a_segment_of_another_layout_under_our_name_is_refused(instance, monkeypatch):
+def test_e10_a_segment_of_another_layout_under_our_name_is_refused(instance, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(segment, "LAYOUT_HASH", bytes(16))
         create(instance, PLAN)

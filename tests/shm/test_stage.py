@@ -153,7 +153,7 @@ def test_a_stage_whose_role_was_taken_ends_itself(instance, start):
     assert "another process has taken it" in errors
 
 
-def test_an_error_in_a_callback_ends_the_stage_with_a_traceback(instance, start):
+def test_e6_an_error_in_a_callback_ends_the_stage_with_a_traceback(instance, start):
     create_all(Settings(instance=instance))
     code, errors = ended(start(RAISING))
     assert code == 1

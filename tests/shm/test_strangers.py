@@ -19,6 +19,8 @@ from shm.segment import list_files
 from shm.segments import SCHEMA_OFFSET
 from tests.shm.foreign import TEA, path_of, sealed, section, teahouse, write
 
+pytestmark = pytest.mark.contract
+
 ALLOWED = {0, SegmentError.exit_code}
 
 

@@ -33,6 +33,8 @@ from tests.executor.test_gate import signal as gate_signal
 from tests.shm import victims
 from tests.shm.victims import bury, message, ring_shape
 
+pytestmark = pytest.mark.contract
+
 AGES = (0, 2**63 - 2, 2**63 - 1)
 
 

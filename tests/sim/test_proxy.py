@@ -14,9 +14,11 @@ import pytest
 
 from shm.errors import ConfigError
 from sim import relay
+from sim.chronicle import chronicle
 from sim.proxy import parse_target
 from sim.relay import Proxy
 from sim.toxics import Rule, read_rules
+from sim.truth import Truth
 from tests.sim.live import Client, read
 from tests.sim.staged import GIVE_UP_S, batch, heard, scenario, staged
 
@@ -95,6 +97,32 @@ async def test_a28_a_request_is_held_until_its_client_has_gone_and_lands_all_the
         assert stage.accepted() == []
         await until(stage.accepted)
         assert (await stage.outcome(stage.hash_of(body)))["status"] == "LIVE"
+
+
+@scenario
+async def test_the_door_is_told_when_a_request_came_whatever_a_rule_makes_of_it():
+    late = {"do": "late", "ms": 300}
+    rule = {"way": "up", "request": "POST /orders", "when": {"count": 1}, "then": late}
+    async with proxied(rule) as stage:
+        stage.proxy.truth = Truth()
+        trader = await stage.client.trader()
+        await stage.post(trader, stage.buy(trader))
+        (door,) = [one for one in told(stage) if one["place"] == "POST /orders"]
+        (inside,) = stage.truth("request", place="POST /orders")
+        assert inside["mono_ns"] - door["mono_ns"] >= 300_000_000
+        host, port = stage.client.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /orders HTT")
+        await asyncio.sleep(0.05)
+        writer.close()
+        await until(lambda: told(stage)[-1]["kind"] == "request_torn")
+        assert told(stage)[-1]["place"] == "POST /orders"
+        posts = chronicle(told(stage)).posts()
+        assert len(posts) == 2, "the checkers know them as what they are"
+
+
+def told(stage):
+    return stage.proxy.truth.since(0, 1_000)
 
 
 @scenario

@@ -1,5 +1,6 @@
 """Each checker finds nothing in a true log, and every planted violation."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from sim.verdict import (
     c3_conserved,
     c4_capped,
     c5_halted,
+    c5_unwanted,
+    c6_peaceful,
     c6_settled,
     c8_fresh,
 )
@@ -145,6 +148,55 @@ def test_c4_leaves_out_what_was_placed_by_hand(lines):
     assert c4_capped(chronicle(lines), Caps(60_000_000, 60_000_000)) == []
 
 
+def exposed(price_e4=5_000, shares=10, order_id="a", status=""):
+    """An order, its trade of everything, and what the chain says of it."""
+    order = {
+        "kind": "order", "accepted": True, "wallet": "w", "market": "m", "side": "BUY",
+        "price_e4": price_e4, "size_e6": shares * 1_000_000, "order_id": order_id, "mono_ns": 0,
+    }  # fmt: skip
+    part = {
+        "order_id": order_id, "wallet": "w", "house": False, "token": "t", "side": "BUY",
+        "size_e6": shares * 1_000_000,
+    }  # fmt: skip
+    maker = part | {"order_id": "h", "house": True, "side": "SELL"}
+    trade = {
+        "kind": "trade", "trade_id": f"t{order_id}", "price_e4": price_e4, "mono_ns": 0,
+        "size_e6": shares * 1_000_000, "fee_usd_e6": 0, "parties": [part, maker],
+    }  # fmt: skip
+    end = {"kind": "order_end", "order_id": order_id, "mono_ns": 0}
+    told = {"kind": "trade_status", "trade_id": f"t{order_id}", "status": status, "mono_ns": 0}
+    return [order, trade, end, *([told] if status else [])]
+
+
+def numbered(*stories):
+    return [one | {"seq": seq} for seq, one in enumerate(itertools.chain(*stories), 1)]
+
+
+@pytest.mark.parametrize("status", ["", "MATCHED", "MINED", "RETRYING"])
+def test_c4_counts_as_unsettled_what_the_chain_has_not_decided(status):
+    lines = numbered(exposed(status=status), exposed(order_id="b"))
+    for caps in (Caps(unsettled_market_usd_e6=9_999_999), Caps(unsettled_wallet_usd_e6=9_999_999)):
+        assert checks(c4_capped(chronicle(lines), caps)) == {"C4"}
+    enough = Caps(unsettled_market_usd_e6=10_000_000, unsettled_wallet_usd_e6=10_000_000)
+    assert c4_capped(chronicle(lines), enough) == []
+
+
+@pytest.mark.parametrize("status", ["CONFIRMED", "FAILED"])
+def test_c4_counts_nothing_as_unsettled_that_the_chain_has_decided(status):
+    lines = numbered(exposed(status=status), exposed(order_id="b"))
+    assert c4_capped(chronicle(lines), Caps(unsettled_market_usd_e6=5_000_000)) == []
+    assert c4_capped(chronicle(lines), Caps(unsettled_market_usd_e6=4_999_999))
+
+
+def test_c4_finds_an_order_that_is_too_large_and_leaves_repairs_out():
+    lines = numbered(exposed())
+    (finding,) = c4_capped(chronicle(lines), Caps(order_usd_e6=4_999_999))
+    assert finding.seq == 1
+    assert c4_capped(chronicle(lines), Caps(order_usd_e6=5_000_000)) == []
+    caps = Caps(order_usd_e6=1, unsettled_market_usd_e6=1, wallet_usd_e6=1)
+    assert c4_capped(chronicle(lines), caps, frozenset({"a"})) == []
+
+
 # C5.
 
 
@@ -158,7 +210,28 @@ def test_c5_finds_whole_and_torn_posts_after_a_halt(lines):
     assert c5_halted(chronicle(lines), [(halt_ns, posts[-1]["mono_ns"])]) == []
 
 
+def test_c5_finds_an_order_that_was_made_while_trading_was_halted(lines):
+    made = of(lines, "request", place="POST /orders")[-1]
+    order_id = made["orders"][0]["order_id"]
+    (finding,) = c5_unwanted(chronicle(lines), {order_id})
+    assert (finding.check, finding.seq) == ("C5", made["seq"])
+    assert c5_unwanted(chronicle(lines), {"0x" + "9" * 64}) == []
+
+
 # C6.
+
+
+def test_c6_finds_a_peace_that_ends_with_an_open_order_or_takes_too_long(lines):
+    order = of(lines, "order", accepted=True)[0]
+    (end,) = of(lines, "order_end", order_id=order["order_id"])
+    between_ns = (order["mono_ns"] + end["mono_ns"]) // 2
+    peace = (order["mono_ns"], between_ns)
+    end["mono_ns"] = max(end["mono_ns"], between_ns + 1)
+    story = chronicle(lines)
+    assert [one.seq for one in c6_peaceful(story, [peace])] == [order["seq"]]
+    whole = (lines[0]["mono_ns"], lines[-1]["mono_ns"] + 1)
+    assert c6_peaceful(story, [whole], 10**18) == []
+    assert "until everything" in c6_peaceful(story, [whole], 0)[0].text
 
 
 def test_c6_finds_orders_that_stay_open_and_logs_that_end_too_soon(lines):
