@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor import gate
 from executor.gate import Admitted, Passed, Room, Situation, judged, sized
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
@@ -319,3 +320,42 @@ def test_whatever_is_held_sales_are_covered_and_make_no_basket_smaller(legs, siz
     assert found.reserve_usd_e6 == 0 or (
         found.reserve_usd_e6 <= cash * 10**6 - SETTINGS.cash_reserve_usd_e6
     )
+
+
+# --- what is remembered of a basket ---------------------------------------------------------------
+
+CHANGES = [
+    {}, {"kind": 0}, {"kind": 77}, {"basket": 1}, {"leg_count": 2}, {"leg_count": MAX_LEGS + 1},
+    {"leg_market": column([0, 2, 1])}, {"leg_market": column([0, 1, 9])},
+    {"leg_outcome": column([2, 2, 2])}, {"leg_outcome": column([1, 2, 5])},
+    {"leg_side": column([Side.BUY, Side.SELL, Side.BUY])}, {"payout_e4": 19_900},
+    {"leg_price_e4": column([6_000, 7_000, 5_900, 1])}, {"leg_market": column([0, 1, 2, 1])},
+    {"limit_net_e8": 1}, {"signal": 9}, {"size_e6": 0},
+]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from([5_900, 5_800, 5_905]))))
+def test_what_is_remembered_of_a_basket_changes_no_judgement(stream):
+    remembering = situation()
+    for change, price_e4 in stream:
+        one = signal((6_000, 7_000, price_e4))._replace(**change)
+        assert judged(one, remembering, SETTINGS) == judged(one, situation(), SETTINGS)
+
+
+def test_a_basket_is_looked_into_once_whatever_its_prices(monkeypatch):
+    known, looked = situation(), []
+    enumerate_all = gate.guaranteed_e4
+    monkeypatch.setattr(
+        gate, "guaranteed_e4", lambda *legs: looked.append(legs) or enumerate_all(*legs)
+    )
+    for price_e4 in (5_900, 5_800, 5_700):
+        assert isinstance(admit(signal((6_000, 7_000, price_e4)), known, SETTINGS), Admitted)
+    assert len(looked) == 1
+
+
+def test_baskets_without_end_are_not_remembered_without_end(monkeypatch):
+    monkeypatch.setattr(gate, "SHAPES_REMEMBERED", 5)
+    known = situation()
+    for basket in range(20):
+        assert admit(signal(basket=basket), known, SETTINGS) is Refusal.DAMAGED
+        assert len(known.shapes) <= 5

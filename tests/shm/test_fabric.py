@@ -117,3 +117,12 @@ def test_a_stage_touches_what_an_order_meets_and_leaves_the_empty_rows_of_the_ma
     markets = fabric.segment("markets", writable=False)
     assert resident_pages(books.name) == books.view.nbytes // mmap.PAGESIZE
     assert resident_pages(markets.name) < markets.view.nbytes // mmap.PAGESIZE // 2
+
+
+def test_one_counter_is_what_all_of_them_say(segments):
+    counters = Fabric(segments, Role.EXECUTOR).counters(
+        "stats-executor.counters", layout.EXECUTOR_STATS, write=True
+    )
+    counters.add("posts", 7)
+    assert counters.get("posts") == counters.read().posts == 7
+    assert counters.get("orders_sent") == 0
