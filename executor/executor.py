@@ -33,6 +33,7 @@ from executor.onlookers import Onlookers
 from executor.preparing import Refill
 from executor.proving import Prover
 from executor.reconciling import Reconciler, insist
+from executor.rehearsing import Rehearsal
 from executor.reporting import Reports
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
@@ -306,6 +307,7 @@ class Executor:
         """Bring signals into the event loop: by polling on a core of our own, else by a thread."""
         loop = asyncio.get_running_loop()
         if self._stage.dedicated_core:
+            self._rehearsal = Rehearsal()
             loop.call_soon(self._poll)
             return
         thread = threading.Thread(
@@ -314,6 +316,7 @@ class Executor:
         thread.start()
 
     def _poll(self) -> None:
+        self._rehearsal.turn(time.monotonic_ns())
         while (signal := self._signals.pop()) is not None:
             self._taker.take(signal, time.monotonic_ns())
         if not self._stopping():
