@@ -20,7 +20,7 @@ from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, share_fee_e8
 from shm.grid import basket_step, least_shares
 from shm.inventory import NOTHING, Held, may_sell, opposite
 from shm.layout import MAX_LEGS, Market, Signal
-from shm.payoff import Leg, payoff
+from shm.payoff import worst_usd_e6
 from shm.settings import ExecutorSettings
 from shm.units import PRICE_ONE_E4, SHARE_E6, SIZE_E6_MAX
 
@@ -270,10 +270,11 @@ def guaranteed_e4(markets: tuple[Market, ...], outcomes: tuple[Outcome, ...]) ->
     rules = {(market.group, market.fingerprint) for market in markets}
     if len(rules) != 1 or len({market.key for market in markets}) != len(markets):
         return 0
-    legs = [
-        Leg(market, outcome, Side.BUY) for market, outcome in zip(markets, outcomes, strict=True)
+    # Of each a share, counted in units of $0.0001, pays its least where the price is no bound.
+    shares = [
+        (market, outcome, PRICE_ONE_E4) for market, outcome in zip(markets, outcomes, strict=True)
     ]
-    return payoff(legs).interval_min_e4
+    return worst_usd_e6(shares)
 
 
 # --- named checks ---------------------------------------------------------------------------------

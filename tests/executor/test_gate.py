@@ -11,6 +11,7 @@ from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Sid
 from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, fill_fee_usd_e6, share_fee_e8
 from shm.inventory import Held
 from shm.layout import MAX_LEGS, SIGNAL, Signal
+from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
 from tests.engine.factory import market
 
@@ -320,6 +321,22 @@ def test_whatever_is_held_sales_are_covered_and_make_no_basket_smaller(legs, siz
     assert found.reserve_usd_e6 == 0 or (
         found.reserve_usd_e6 <= cash * 10**6 - SETTINGS.cash_reserve_usd_e6
     )
+
+
+LINE = [
+    market(0, MarketKind.ABOVE, 10), market(1, MarketKind.RANGE, 10, 20),
+    market(2, MarketKind.ABOVE, 20), market(3, MarketKind.BELOW, None, 10),
+    market(4, MarketKind.RANGE, 20, 30), market(5, MarketKind.TOP, 30),
+]  # fmt: skip
+
+
+@given(st.permutations(LINE), st.lists(st.sampled_from(Outcome), min_size=2, max_size=6))
+def test_what_a_basket_pays_at_least_is_what_its_enumeration_says(markets, outcomes):
+    outcomes = [outcome for outcome in outcomes if outcome]
+    legs = list(zip(markets, outcomes, strict=False))
+    proof = payoff([Leg(one, outcome, Side.BUY) for one, outcome in legs])
+    least_e4 = gate.guaranteed_e4(tuple(one for one, _ in legs), tuple(o for _, o in legs))
+    assert least_e4 == (proof.interval_min_e4 if legs else 0)
 
 
 # --- what is remembered of a basket ---------------------------------------------------------------
