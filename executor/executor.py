@@ -19,8 +19,6 @@ import msgspec
 from executor.accepting import Accepter
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
-from executor.doctor import Doctor
-from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
 from executor.forgetting import TOKENS_MS
@@ -185,6 +183,9 @@ class Executor:
 
     async def _objection(self) -> str:
         """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
+        from executor.doctor import Doctor  # noqa: PLC0415  # memory that only real money is worth
+        from executor.examination import objection  # noqa: PLC0415
+
         doctor = Doctor(self._stage.settings, self._signer.wallet, None)
         return objection(await doctor.examine())
 
