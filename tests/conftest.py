@@ -16,8 +16,8 @@ from shm.segments import SEGMENTS
 hypothesis_settings.register_profile("polytrio", deadline=None)  # no test measures time
 hypothesis_settings.load_profile("polytrio")
 
-# A shell that starts something in the background has it ignore SIGINT, and whatever that starts, too:
-# tests that end a process as Ctrl-C does would wait for ever.
+# A shell that starts something in the background has it ignore SIGINT, and whatever that starts,
+# too: tests that end a process as Ctrl-C does would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
