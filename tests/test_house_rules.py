@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ COMPOSITION_ROOTS = {
 
 HOT = {"ingest", "engine", "executor"}
 HOT_NEVER = {"numpy", "aiohttp", "eth_account", "sqlalchemy", "orjson", "rich", "click"}
+NOT_LOADED = HOT_NEVER | {"tomllib", "difflib"}
+"""Nor may it come along with something else: each costs memory in every stage."""
 ONLY_HERE = {
     "picows": {"ingest/picows_link.py"},
     "posix_ipc": {"shm/segment.py"},
@@ -119,6 +123,15 @@ def import_trouble(name: str, imports: set[str]) -> list[str]:
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_imports_go_in_the_allowed_direction(path):
     assert not import_trouble(name_of(path), imports_of(ast.parse(path.read_text())))
+
+
+@pytest.mark.parametrize("stage", sorted(HOT))
+def test_a_hot_stage_loads_nothing_that_only_others_need(stage):
+    text = f"import sys; import {stage}.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=True
+    )
+    assert not NOT_LOADED & set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize(
