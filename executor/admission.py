@@ -5,7 +5,7 @@ Pure. The gate (executor/gate.py) asks whether the signal is whole and worth som
 """
 
 from executor import gate, risk
-from executor.gate import Admitted, Room, Situation
+from executor.gate import Admitted, Room, Shape, Situation
 from shm.codes import Purpose, Refusal
 from shm.layout import Signal
 from shm.limits import RiskSettings
@@ -24,30 +24,28 @@ def admit(
     `quotes`: by row, of the signal's markets.
     """
     settings, risk_limits = limits
-    reason = gate.refusal(signal, situation, settings)
-    if reason is not None:
-        return reason
-    wanted = wanted_of(signal, situation, quotes)
+    passed = gate.judged(signal, situation, settings)
+    if isinstance(passed, Refusal):
+        return passed
+    wanted = wanted_of(signal, passed.shape, quotes)
     reason = risk.refusal(wanted, standing, risk_limits)
     if reason is not None:
         return reason
     shares, limit = risk.units_allowed(wanted, standing, risk_limits)
-    return gate.sized(signal, situation, settings, Room(shares, limit))
+    return gate.sized(signal, passed, situation, settings, Room(shares, limit))
 
 
-def wanted_of(signal: Signal, situation: Situation, quotes: dict[int, risk.Quote]) -> risk.Wanted:
+def wanted_of(signal: Signal, shape: Shape, quotes: dict[int, risk.Quote]) -> risk.Wanted:
     """A signal that has passed the gate, as risk sees it."""
-    count = signal.leg_count
-    rows = signal.leg_market[:count]
-    markets = [situation.markets[row] for row in rows]
+    markets = shape.markets
     return risk.Wanted(
-        purpose=Purpose.BASKET,
-        basket=signal.basket,
-        group=markets[0].group,
-        markets=markets,
-        outcomes=signal.leg_outcome[:count],
-        prices_e4=signal.leg_price_e4[:count],
-        payout_e4=signal.payout_e4,
-        limit_net_e8=signal.limit_net_e8,
-        quotes=[quotes[row] for row in rows],
+        Purpose.BASKET,
+        signal.basket,
+        markets[0].group,
+        markets,
+        shape.outcomes,
+        signal.leg_price_e4[: len(markets)],
+        signal.payout_e4,
+        signal.limit_net_e8,
+        [quotes[market.row] for market in markets],
     )

@@ -49,6 +49,8 @@ class Chronicle:
         self.state = remembered(journal)
         self.version = 0
         """Changes with each record that is folded."""
+        self.on_told: Callable[[], None] = _nobody
+        """Called after records were folded."""
         self.trouble = ""
         """Why nothing could be written the last time; empty again as soon as anything was."""
 
@@ -152,3 +154,8 @@ class Chronicle:
             self.version += 1
             for turn in apply(self.state, entry):
                 self._on_turn(turn)
+        self.on_told()
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

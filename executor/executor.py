@@ -16,42 +16,39 @@ from typing import Any
 
 import msgspec
 
-from executor import admission
 from executor.accepting import Accepter
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
-from executor.doctor import Doctor
-from executor.examination import objection
 from executor.failpoints import VARIABLE, prepare, reach
 from executor.fold import market_of
 from executor.forgetting import TOKENS_MS
-from executor.gate import Admitted
 from executor.governing import Governor
-from executor.http import HttpConnection
 from executor.intake import Intake
 from executor.journal import Journal
-from executor.launching import ORDER_TYPE, Launcher, Ready, basket_of, wishes_of
+from executor.launching import ORDER_TYPE, Launcher
 from executor.mending import Mender
 from executor.onlookers import Onlookers
 from executor.preparing import Refill
 from executor.proving import Prover
 from executor.reconciling import Reconciler, insist
+from executor.rehearsing import Rehearsal
 from executor.reporting import Reports
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
 from executor.snapshot import draft, market_row
 from executor.starting import log_in, open_ledger, system_of
+from executor.taking import Taker
 from executor.user import UserChannel
 from executor.venue import Venue
 from executor.wallet import ensure_paper_key, load
 from executor.watching import Books
 from executor.wire import ORDER_TYPES
 from shm import backend, records
-from shm.codes import Cause, Refusal, Role, StageState
-from shm.layout import EXECUTOR_STATS, SIGNAL, Market, Signal
+from shm.codes import Cause, StageState
+from shm.layout import EXECUTOR_STATS, SIGNAL, Market
 from shm.limits import RiskSettings
 from shm.records import Kind
-from shm.stage import SPINS, Stage
+from shm.stage import Stage
 from shm.units import format_token
 
 HOUSEKEEPING_S = 0.05
@@ -70,7 +67,6 @@ class Executor:
         backend.require_usable(live=settings.mode == "live")
         prepare(os.environ.get(VARIABLE), live=settings.mode == "live")
         self._stage = stage
-        self._limits = (settings.executor, settings.risk)
         fabric = stage.fabric
         if settings.mode == "paper":
             ensure_paper_key(settings.key_path)
@@ -101,16 +97,16 @@ class Executor:
         )  # fmt: skip
         self._signals = fabric.consume("signals", SIGNAL)
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._launcher: Launcher | None = None
         signing = settings.signing
         prepares = signing.nonces == "prepared"
         self._refill = Refill(wallet.key, signing.pool) if prepares else None
-        self._signal_to_seen = fabric.histogram(Role.EXECUTOR, 0, "signal_to_seen")
-        self._seen_to_signed = fabric.histogram(Role.EXECUTOR, 1, "seen_to_signed")
-        self._signed_to_post = fabric.histogram(Role.EXECUTOR, 2, "signed_to_post")
-        self._signal_to_post = fabric.histogram(Role.EXECUTOR, 3, "signal_to_post")
-        self._frame_to_post = fabric.histogram(Role.EXECUTOR, 4, "frame_to_post")
-        self._post_to_reply = fabric.histogram(Role.EXECUTOR, 5, "post_to_reply")
+        self._taker = Taker(
+            stage, self._around, self._chronicle, self._reports,
+            dispatcher=self._dispatcher, venue=self._venue, counters=self._counters,
+            keep=self._keep,
+        )  # fmt: skip
+        self._settling = False
+        self._chronicle.on_told = self._told
 
     def _stopping(self) -> bool:
         return self._stage.stopping
@@ -145,7 +141,7 @@ class Executor:
         if not await log_in(stage, venue, self._stopping):
             return False
         account = venue.account(self._signer, ORDER_TYPES[ORDER_TYPE - 1])
-        self._launcher = Launcher(account, self._journal.journal_id)
+        self._taker.launcher = Launcher(account, self._journal.journal_id)
         self._intake = Intake(self._chronicle, self._counters, venue.api_key)
         assert venue.credentials is not None
         url = stage.settings.venues.user_ws_url
@@ -187,16 +183,21 @@ class Executor:
 
     async def _objection(self) -> str:
         """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
+        from executor.doctor import Doctor  # noqa: PLC0415  # memory that only real money is worth
+        from executor.examination import objection  # noqa: PLC0415
+
         doctor = Doctor(self._stage.settings, self._signer.wallet, None)
         return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
         """While it starts: the loop does not turn yet, so that this has to."""
-        return await self._reconciler.until_true(self._limits[1], self._stopping, self._turn)
+        return await self._reconciler.until_true(self._taker.limits[1], self._stopping, self._turn)
 
     async def _until_true_again(self) -> str | None:
         """While the loop turns."""
-        return await self._reconciler.until_true(self._limits[1], self._stopping, lambda: None)
+        return await self._reconciler.until_true(
+            self._taker.limits[1], self._stopping, lambda: None
+        )
 
     async def _keep_warm(self) -> None:
         """An order must not wait for a connection to be made."""
@@ -230,8 +231,8 @@ class Executor:
         for task in (self._prover.look(settings.executor), self._reconciler.look(settings.risk)):
             if task is not None:
                 self._tasks.add(task)
-        if self._launcher is not None:
-            self._mender.look(self._launcher, settings)
+        if self._taker.launcher is not None:
+            self._mender.look(self._taker.launcher, settings)
         self._heed_short_cash()
         if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
@@ -260,11 +261,11 @@ class Executor:
             self._chronicle.say(Kind.MARK, records.Mark(signs.now_ms, signs.worth_usd_e6))
 
     def _take_settings(self) -> None:
-        before = self._limits[1]
+        before = self._taker.limits[1]
         settings = self._stage.take_settings()
         if settings is None:
             return
-        self._limits = (settings.executor, settings.risk)
+        self._taker.limits = (settings.executor, settings.risk)
         self._around.limit_tempo(settings.risk)
         if before != settings.risk:
             row = records.Limits(_crc(before), _crc(settings.risk), b"settings")
@@ -291,12 +292,23 @@ class Executor:
         self._onlookers.know(rows)
         self._stage.holder.adopt(self._around.generation)
 
+    def _told(self) -> None:
+        """The journal has grown: what follows from it is worked out before a signal asks for it."""
+        if not self._settling:
+            self._settling = True
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._settling = False
+        self._around.bring_up_to_date()
+
     # --- signals --------------------------------------------------------------------------------
 
     def _watch_signals(self) -> None:
         """Bring signals into the event loop: by polling on a core of our own, else by a thread."""
         loop = asyncio.get_running_loop()
         if self._stage.dedicated_core:
+            self._rehearsal = Rehearsal()
             loop.call_soon(self._poll)
             return
         thread = threading.Thread(
@@ -305,65 +317,20 @@ class Executor:
         thread.start()
 
     def _poll(self) -> None:
+        self._rehearsal.turn(time.monotonic_ns())
         while (signal := self._signals.pop()) is not None:
-            self._take(signal, time.monotonic_ns())
+            self._taker.take(signal, time.monotonic_ns())
         if not self._stopping():
             asyncio.get_running_loop().call_soon(self._poll)
 
     def _wait_for_signals(self, hand_over: Callable[..., object]) -> None:
         """The signals ring has this one reader; it sleeps without holding the interpreter."""
         while not self._stopping():
-            if self._signals.wait(SPINS, SIGNAL_WAIT_NS):
+            # Not a turn of spinning: the core is wanted by the loop that takes the last signal.
+            if self._signals.wait(0, SIGNAL_WAIT_NS):
                 signal = self._signals.pop()
                 if signal is not None:
-                    hand_over(self._take, signal, time.monotonic_ns())
-
-    def _take(self, signal: Signal, seen_ns: int) -> None:
-        around = self._around
-        self._counters.add("signals_seen")
-        self._signal_to_seen.add(max(0, seen_ns - signal.created_ns))
-        around.note_edge(signal.basket, around.signs.now_ms)
-        quotes = around.quotes(signal)
-        situation = around.situation(quotes)
-        market = around.markets.get(signal.leg_market[0])
-        standing = around.standing(market.group if market else 0, signal.basket)
-        admitted: Admitted | Refusal = Refusal.OFF
-        if self._stage.sending:
-            admitted = admission.admit(signal, situation, standing, quotes, self._limits)
-        around.seen_signal = max(around.seen_signal, signal.signal)
-        if isinstance(admitted, Refusal):
-            self._reports.refused(signal, admitted)
-            return
-        connection = self._venue.idle_connection()
-        assert connection is not None, "the gate looked a moment ago"
-        assert market is not None, "the gate knows its markets"
-        wishes = wishes_of(signal, admitted, around.markets, situation.ticks_e4)
-        basket = basket_of(signal, admitted, market.group, time.time_ns() // 1_000_000)
-        assert self._launcher is not None, "unarmed until there is one"
-        ready = self._launcher.build(self._chronicle.next_flight, basket, wishes)
-        self._seen_to_signed.add(time.monotonic_ns() - seen_ns)
-        if self._launch(signal, ready, connection, time.monotonic_ns()):
-            self._counters.add("legs_sold", len(admitted.sold))
-
-    def _launch(
-        self, signal: Signal, ready: Ready, connection: HttpConnection, signed_ns: int
-    ) -> bool:
-        """Write, send, and wait for the answer beside everything else; False: nothing was sent."""
-        around = self._around
-        flight = self._dispatcher.send(ready, connection)
-        if flight is None:
-            self._reports.refused(signal, Refusal.UNARMED)
-            return False
-        self._signed_to_post.add(flight.sent_ns - signed_ns)
-        self._signal_to_post.add(flight.sent_ns - signal.created_ns)
-        self._frame_to_post.add(flight.sent_ns - signal.frame_ns)
-        around.bucket.take(flight.sent_ns, len(ready.intents))
-        around.forget_edge(signal.basket)
-        self._counters.add("baskets_sent")
-        self._reports.sent(signal)
-        timeout_s = self._limits[0].reply_timeout_ms / 1e3
-        self._keep(self._dispatcher.answer(flight, connection, timeout_s, self._post_to_reply))
-        return True
+                    hand_over(self._taker.take, signal, time.monotonic_ns())
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -307,7 +307,6 @@ def _forget(state: State, now_ms: int) -> None:
             del state.ledger.fills[key]
             state.failed_ms.pop(key, None)
     forget_strangers(state)
-    forget_tokens(state, now_ms)
 
 
 def _drop(state: State, flight: Flight) -> None:
@@ -319,7 +318,9 @@ def _drop(state: State, flight: Flight) -> None:
 
 def _compared(state: State, entry: Entry) -> list[Turn]:
     """A comparison with the venue; an accepted difference moves the opening, and is no profit."""
-    _forget_when_due(state, entry.wall_ns // 1_000_000)
+    now_ms = entry.wall_ns // 1_000_000
+    _forget_when_due(state, now_ms)
+    forget_tokens(state, now_ms)  # here, where no basket stands half told
     adopted = entry.payload.adopted_usd_e6
     state.ledger.opening_usd_e6 += adopted
     _move_worth(state, adopted)

@@ -1,7 +1,7 @@
 """What the executor lets go of besides flights: strangers' orders, and tokens of markets long over.
 
-Without it both would grow with every day of listing. Pure; called by executor/fold.py as it forgets
-the names of fills, and after that.
+Without it both would grow with every day of listing. Pure; called by executor/fold.py: strangers
+after the names of fills were forgotten, tokens with each comparison with the venue.
 """
 
 from executor.state import NAMES_MS, State

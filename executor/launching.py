@@ -5,13 +5,13 @@ never used twice: the same intent can only ever be the same order.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import NamedTuple
 
 from executor.amounts import limit_amounts
 from executor.batch import Account, Batch, make_batch
 from executor.flights import Flight
-from executor.gate import Admitted
+from executor.gate import Admitted, Shape
 from executor.legging import Plan, Standing
 from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
@@ -25,8 +25,7 @@ ORDER_TYPE = OrderKind.FOK
 """Baskets and repairs alike: an order that fills whole or not at all leaves no third outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """One order that is wanted."""
 
     market: Market
@@ -38,8 +37,7 @@ class Wish:
     """As the book shows it: amounts are rounded by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A batch that is signed: what is written first, and what is sent then."""
 
     basket: Basket
@@ -116,27 +114,23 @@ def basket_of(signal: Signal, admitted: Admitted, group: int, now_ms: int) -> Ba
 
 
 def wishes_of(
-    signal: Signal, admitted: Admitted, markets: Mapping[int, Market], ticks_e4: Mapping[int, int]
+    signal: Signal, admitted: Admitted, shape: Shape, ticks_e4: Mapping[int, int]
 ) -> list[Wish]:
     """The orders of a signal, each in the form that was chosen for it."""
     wishes = [
-        Wish(
-            market=markets[row],
-            outcome=Outcome(signal.leg_outcome[leg]),
-            side=Side(signal.leg_side[leg]),
-            price_e4=signal.leg_price_e4[leg],
-            size_e6=admitted.size_e6,
-            tick_e4=ticks_e4[row],
+        Wish(market, outcome, Side.BUY, price_e4, admitted.size_e6, ticks_e4[market.row])
+        for market, outcome, price_e4 in zip(
+            shape.markets, shape.outcomes, signal.leg_price_e4, strict=False
         )
-        for leg, row in enumerate(signal.leg_market[: signal.leg_count])
     ]
+    if not admitted.sold:
+        return wishes
     return [mirrored(wish) if leg in admitted.sold else wish for leg, wish in enumerate(wishes)]
 
 
 def mirrored(wish: Wish) -> Wish:
     """The other form of the same trade: the opposite token, the other side, one less the price."""
-    return replace(
-        wish,
+    return wish._replace(
         outcome=opposite(wish.outcome),
         side=Side.SELL if wish.side is Side.BUY else Side.BUY,
         price_e4=PRICE_ONE_E4 - wish.price_e4,

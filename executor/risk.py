@@ -6,8 +6,9 @@ every limit of money. A limit that leaves less than the venue's least size refus
 Defaults and what they mean: shm/limits.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
 from executor.modes import may_send
@@ -22,8 +23,7 @@ E8_PER_E4 = 10_000
 E8_PER_USD_E6 = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The best levels of a market's book at this moment, in YES terms; 0: none."""
 
     live: bool
@@ -40,8 +40,7 @@ class Quote:
         return self.bid_e4 if yes else (PRICE_ONE_E4 - self.ask_e4 if self.ask_e4 else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What would be ordered: one unit of each leg, at these limits."""
 
     purpose: Purpose
@@ -90,11 +89,6 @@ def refusal(wanted: Wanted, standing: Standing, limits: RiskSettings) -> Refusal
     return None
 
 
-def units_allowed(wanted: Wanted, standing: Standing, limits: RiskSettings) -> tuple[int, Refusal]:
-    """Most whole units that every limit of money leaves, and the limit that leaves least."""
-    return min(_rooms(wanted, standing, limits), key=lambda room: room[0])
-
-
 def leg_usd_e6(market: Market, price_e4: int) -> int:
     """What one share costs at a limit price with its fee, rounded up."""
     e8 = price_e4 * E8_PER_E4 + share_fee_e8(market.fee_rate_e6, price_e4)
@@ -119,27 +113,37 @@ def loss_limit_usd_e6(equity_usd_e6: int, limits: RiskSettings) -> int:
 # --- how much -----------------------------------------------------------------------------------
 
 
-def _rooms(
-    wanted: Wanted, standing: Standing, limits: RiskSettings
-) -> Iterator[tuple[int, Refusal]]:
-    """(units, whose limit it is) of every limit of money."""
+def units_allowed(wanted: Wanted, standing: Standing, limits: RiskSettings) -> tuple[int, Refusal]:
+    """Most whole units that every limit of money leaves, and the limit that leaves least."""
     costs = [
         leg_usd_e6(market, price_e4)
         for market, price_e4 in zip(wanted.markets, wanted.prices_e4, strict=True)
     ]
-    exposure, unit = standing.exposure, sum(costs)
-    order_limit = order_limit_usd_e6(standing.equity_usd_e6, limits)
-    yield order_limit // max(costs), Refusal.NOTIONAL
-    yield limits.max_order_shares, Refusal.SHARES
+    exposure, equity_usd_e6, unit = standing.exposure, standing.equity_usd_e6, sum(costs)
+    least = (order_limit_usd_e6(equity_usd_e6, limits) // max(costs), Refusal.NOTIONAL)
+    if limits.max_order_shares < least[0]:
+        least = (limits.max_order_shares, Refusal.SHARES)
+    most_usd_e6, by_market = limits.max_market_usd_e6, exposure.by_market
     for market, cost in zip(wanted.markets, costs, strict=True):
-        room = limits.max_market_usd_e6 - exposure.by_market.get(market.key, 0)
-        yield max(0, room) // cost, Refusal.EXPOSURE_MARKET
-    room = limits.max_group_usd_e6 - exposure.by_group.get(wanted.group, 0)
-    yield max(0, room) // unit, Refusal.EXPOSURE_GROUP
-    room = limits.max_day_usd_e6 - exposure.by_day.get(day_of(wanted.markets[0]), 0)
-    yield max(0, room) // unit, Refusal.EXPOSURE_DAY
-    room = total_limit_usd_e6(standing.equity_usd_e6, limits) - exposure.total_usd_e6
-    yield max(0, room) // unit, Refusal.EXPOSURE
+        units = max(0, most_usd_e6 - by_market.get(market.key, 0)) // cost
+        if units < least[0]:
+            least = (units, Refusal.EXPOSURE_MARKET)
+    rooms = (
+        (
+            limits.max_group_usd_e6 - exposure.by_group.get(wanted.group, 0),
+            Refusal.EXPOSURE_GROUP,
+        ),
+        (
+            limits.max_day_usd_e6 - exposure.by_day.get(day_of(wanted.markets[0]), 0),
+            Refusal.EXPOSURE_DAY,
+        ),
+        (total_limit_usd_e6(equity_usd_e6, limits) - exposure.total_usd_e6, Refusal.EXPOSURE),
+    )
+    for room_usd_e6, limit in rooms:
+        units = max(0, room_usd_e6) // unit
+        if units < least[0]:
+            least = (units, limit)
+    return least
 
 
 # --- whether at all -------------------------------------------------------------------------------

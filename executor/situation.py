@@ -68,6 +68,8 @@ class Surroundings:
         self.channel_up = False
         """and would be seen."""
         self.markets: dict[int, Market] = {}
+        self._shapes: dict[gate.ShapeKey, gate.Shape] = {}
+        """Of those markets, and of no others."""
         self.generation = 0
         self.seen_signal = 0
         """Highest signal number looked at so far."""
@@ -85,6 +87,7 @@ class Surroundings:
             return None
         self.generation, rows = self._table.read()
         self.markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
+        self._shapes = {}
         return rows
 
     # --- what follows from the journal ---
@@ -104,6 +107,10 @@ class Surroundings:
                 stock=stock_of(flights, state.ledger),
             )
         return self._derived
+
+    def bring_up_to_date(self) -> None:
+        """Work it out now, so that the next signal does not have to."""
+        assert self.derived.version == self._chronicle.version
 
     @property
     def worth_usd_e6(self) -> int:
@@ -131,7 +138,7 @@ class Surroundings:
 
     def quotes(self, signal: Signal) -> dict[int, risk.Quote]:
         """The best levels of its markets at this moment."""
-        return {row: self._books.quote(row) for row in signal.leg_market[: signal.leg_count]}
+        return self._books.quotes(signal.leg_market[: signal.leg_count])
 
     def situation(self, quotes: dict[int, risk.Quote]) -> gate.Situation:
         """What the gate asks about."""
@@ -153,6 +160,7 @@ class Surroundings:
             held={
                 row: derived.stock.held(self.markets[row]) for row in quotes if row in self.markets
             },
+            shapes=self._shapes,
         )
 
     def standing(self, group: int = 0, basket: int = 0) -> risk.Standing:

@@ -5,6 +5,7 @@ A book counts only if ingest, as it runs now, holds it for live; anything else i
 
 import struct
 import time
+from collections.abc import Iterable
 
 from executor.amounts import TICKS_E4
 from executor.exposure import Token, wanted
@@ -19,10 +20,11 @@ from shm.roles import RoleTable
 from shm.units import PRICE_ONE_E4
 
 _NO_QUOTE = Quote(live=False, bid_e4=0, ask_e4=0, tick_e4=0, changed_ns=0)
-_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _AT = BOOK.offset_of
-_EPOCH, _RECEIVED = _AT["epoch"], _AT["received_ns"]
-_HEAD = struct.Struct("<IIII")
+_EPOCH, _RECEIVED, _STATE = _AT["epoch"], _AT["received_ns"], _AT["state"]
+_BID, _ASK = _AT["bid_price_e4"], _AT["ask_price_e4"]
+_u32, _u64 = struct.Struct("<I").unpack_from, struct.Struct("<Q").unpack_from
+_head = struct.Struct("<IIII").unpack_from
 """state, tick_e4, bid_count, ask_count: neighbours in the record."""
 assert [_AT[n] - _AT["state"] for n in ("tick_e4", "bid_count", "ask_count")] == [4, 8, 12]
 
@@ -36,24 +38,34 @@ class Books:
 
     def feed_silence_ns(self) -> int:
         """Since ingest last proved that it works."""
-        return time.monotonic_ns() - self._roles.row(Role.INGEST).heartbeat_ns
+        return time.monotonic_ns() - self._roles.heartbeat_ns(Role.INGEST)
 
     def quote(self, row: int) -> Quote:
         """The best levels of a market; nothing else of its book is read."""
-        data = self._table.latch.read(row) if 0 <= row < self._table.count else None
-        if data is None:
-            return _NO_QUOTE
-        state, tick_e4, bids, asks = _HEAD.unpack_from(data, _AT["state"])
-        live = state == BookState.LIVE and _U64.unpack_from(data, _EPOCH)[0] == self._roles.epoch(
-            Role.INGEST
+        return self.quotes((row,))[row]
+
+    def quotes(self, rows: Iterable[int]) -> dict[int, Quote]:
+        """The same of many, by row."""
+        epoch, read, count = (
+            self._roles.epoch(Role.INGEST),
+            self._table.latch.read,
+            self._table.count,
         )
-        return Quote(
-            live=live,
-            bid_e4=_U32.unpack_from(data, _AT["bid_price_e4"])[0] if bids else 0,
-            ask_e4=_U32.unpack_from(data, _AT["ask_price_e4"])[0] if asks else 0,
-            tick_e4=tick_e4,
-            changed_ns=_U64.unpack_from(data, _RECEIVED)[0],
-        )
+        found = {}
+        for row in rows:
+            data = read(row) if 0 <= row < count else None
+            if data is None:
+                found[row] = _NO_QUOTE
+                continue
+            state, tick_e4, bids, asks = _head(data, _STATE)
+            found[row] = Quote(
+                state == BookState.LIVE and _u64(data, _EPOCH)[0] == epoch,
+                _u32(data, _BID)[0] if bids else 0,
+                _u32(data, _ASK)[0] if asks else 0,
+                tick_e4,
+                _u64(data, _RECEIVED)[0],
+            )
+        return found
 
     def standing(self, token: Token, held_e6: int, free_e6: int, other_e6: int) -> Standing:
         """One leg as a repair sees it; no levels where the book is not to be trusted."""

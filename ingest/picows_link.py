@@ -5,6 +5,7 @@ to its user: they are enforced here. Frames that came with one read of the socke
 together and carry one stamp.
 """
 
+import socket
 import time
 
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -12,6 +13,13 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 from ingest.connection import USER_AGENT, CannotConnect, Connection
 from shm import backend
 
+RECEIVE_BYTES = 2**19
+"""What the kernel is to keep for us while we are late; it grants no more than `net.core.rmem_max`.
+
+picows doubles its buffer whenever one read has filled it, and never gives any back: so the longest
+read is the bound of our memory, and there can be none longer than what the kernel keeps. Beyond it
+the sender waits.
+"""
 _CONTROL = {WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG}
 
 
@@ -66,6 +74,8 @@ class Session:
     def opened(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        stream = transport.underlying_transport.get_extra_info("socket")
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         self._connection.opened(self)
 
     def closed(self) -> None:

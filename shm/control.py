@@ -19,8 +19,8 @@ from shm.layout import (
     Switches,
 )
 from shm.modes import Answer, EngineMode, Execution, SocketMode
+from shm.origin import Origin
 from shm.settings import Settings
-from shm.sources import Origin
 
 # --- settings -----------------------------------------------------------------------------------
 
@@ -148,11 +148,11 @@ class SwitchBoard:
     @property
     def trading(self) -> bool:
         """Whether new baskets may be sent; any number but desk's own 1 is damage, and means no."""
-        return self._cells.read().trading_enabled == 1
+        return self._cells.get("trading_enabled") == 1
 
     def execution(self, settings: Settings) -> Execution:
         """What becomes of signals; a number that nobody can have set means off."""
-        switched = self._cells.read().execution
+        switched = self._cells.get("execution")
         if switched == Execution.NONE:
             return Execution[settings.execution.upper()]
         return Execution(switched) if switched in _EXECUTIONS else Execution.OFF

@@ -28,6 +28,8 @@ from shm.segment import Segment
 from shm.segments import SEGMENTS, Kind, Placed, SegmentPlan
 
 RowT = TypeVar("RowT", bound=tuple[Any, ...])
+NOT_TOUCHED = frozenset({"markets"})
+"""Large, and read a few times a day, never on the way of an order: its empty rows stay unmapped."""
 
 
 class TableReader(Generic[RowT]):
@@ -141,6 +143,10 @@ class Counters(Generic[RowT]):
         """Set a gauge; only the stage that owns the record may."""
         self.words.store(self._index[name], value)
 
+    def get(self, name: str) -> int:
+        """One of them."""
+        return self.words.load(self._index[name])
+
     def read(self) -> RowT:
         """All counters at once; each a moment older or newer than its neighbour."""
         return self._row(*[self.words.load(index) for index in self._index.values()])  # type: ignore[arg-type]
@@ -162,7 +168,7 @@ class Fabric:
         key = (name, writable)
         if key not in self._mapped:
             self._mapped[key] = segment.attach(self.instance, SEGMENTS[name], writable=writable)
-            if self.touch:
+            if self.touch and name not in NOT_TOUCHED:
                 self._mapped[key].touch()
         return self._mapped[key]
 

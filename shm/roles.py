@@ -105,6 +105,10 @@ class RoleTable:
         """Current epoch of a role; 0 before its first holder."""
         return self.words.load(role * _WORDS + _AT["epoch"])
 
+    def heartbeat_ns(self, role: Role) -> int:
+        """When a role's holder last proved that its loop turns."""
+        return self.words.load(role * _WORDS + _AT["heartbeat_ns"])
+
 
 class RoleDeputy:
     """Acts for whoever holds a role now: fills its row, is fenced with it."""

@@ -16,6 +16,7 @@ import msgspec
 
 from shm.errors import ConfigError
 from shm.limits import with_preset
+from shm.origin import Origin
 from shm.settings import Settings
 
 ENV_PREFIX = "POLYTRIO__"
@@ -40,23 +41,6 @@ ReadFile = Callable[[Path], str]
 def plainly(path: Path) -> str:
     """The text of a file."""
     return path.read_text("utf-8")
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """What a tree of settings was made from."""
-
-    file: str = ""
-    """Path of the file, absolute; empty if there is none to read."""
-    found: bool = False
-    """Whether it was there."""
-    asked: bool = False
-    """Whether it was named, and so must exist."""
-    environment: dict[str, str] = {}
-    """The variables that were used."""
-    source_of: dict[str, str] = {}
-    """Key -> source, for every value that is not the default."""
-    filled: dict[str, Any] = {}
-    """Key -> what was read, where something else was filled in for it (addresses, whole paths)."""
 
 
 class Loaded(NamedTuple):

@@ -7,11 +7,12 @@ from shm.control import publish_settings
 from shm.errors import SegmentError, SegmentExists
 from shm.fabric import Fabric
 from shm.leftovers import remove_leftovers
+from shm.origin import Origin
 from shm.roles import RoleHolder, RoleLock
 from shm.segment import create, destroy, list_files
 from shm.segments import LAYOUT_ID, SEGMENTS
 from shm.settings import Settings
-from shm.sources import Loaded, Origin, derived
+from shm.sources import Loaded, derived
 
 
 def living_roles(instance: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ COMPOSITION_ROOTS = {
 
 HOT = {"ingest", "engine", "executor"}
 HOT_NEVER = {"numpy", "aiohttp", "eth_account", "sqlalchemy", "orjson", "rich", "click"}
+NOT_LOADED = HOT_NEVER | {"tomllib", "difflib"}
+"""Nor may it come along with something else: each costs memory in every stage."""
 ONLY_HERE = {
     "picows": {"ingest/picows_link.py"},
     "posix_ipc": {"shm/segment.py"},
@@ -119,6 +123,15 @@ def import_trouble(name: str, imports: set[str]) -> list[str]:
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_imports_go_in_the_allowed_direction(path):
     assert not import_trouble(name_of(path), imports_of(ast.parse(path.read_text())))
+
+
+@pytest.mark.parametrize("stage", sorted(HOT))
+def test_a_hot_stage_loads_nothing_that_only_others_need(stage):
+    text = f"import sys; import {stage}.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=True
+    )
+    assert not NOT_LOADED & set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -211,6 +224,26 @@ def test_no_forbidden_idiom_is_used(path):
 def test_a_planted_forbidden_idiom_is_caught(line):
     rules = FORBIDDEN_EVERYWHERE + FORBIDDEN_STORES
     assert any(pattern.search(line) for pattern, _ in rules)
+
+
+REMOVES_SEGMENTS = re.compile(
+    r"\bunlink_shared_memory\b|\bdestroy(_all|_unused)?\b|\bremove_leftovers\b|/dev/shm"
+)
+
+
+@pytest.mark.parametrize("path", [*ALL, *COMPILED], ids=name_of)
+def test_no_stage_removes_a_segment(path):
+    if folder_of(path) in {"ingest", "engine", "executor"}:
+        found = REMOVES_SEGMENTS.search(_without_docstrings(path.read_text()))
+        assert not found, f"{name_of(path)}: {found.group() if found else ''}: they outlive stages"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["destroy_all(instance)", "from shm.segment import destroy", "Path('/dev/shm', n).unlink()"],
+)
+def test_a_planted_removal_is_caught(line):
+    assert REMOVES_SEGMENTS.search(line)
 
 
 def _without_docstrings(text: str) -> str:

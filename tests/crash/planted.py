@@ -445,7 +445,7 @@ def _side_makes_the_sign() -> None:
 
 def _price_not_mirrored() -> None:
     mirrored = launching.mirrored
-    swap(launching, "mirrored", lambda wish: replace(mirrored(wish), price_e4=wish.price_e4))
+    swap(launching, "mirrored", lambda wish: mirrored(wish)._replace(price_e4=wish.price_e4))
 
 
 def _sold_legs_cost_cash_in_hand() -> None:
@@ -628,7 +628,7 @@ PLANTED: dict[str, Bug] = {
         _LIMITS + "test_a22_an_edge_is_computed_again_with_the_fee_of_this_moment",
     ),
     "any market will do": Bug(
-        _without(gate, Refusal.MARKET),
+        lambda: swap(gate, "_tradable", lambda _market: True),
         _LIMITS + "test_a23_a_market_that_is_not_active_gets_no_new_legs",
     ),
     "nobody counts at the socket": Bug(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from executor.admission import admit, wanted_of
 from executor.exposure import Exposure
-from executor.gate import Admitted
+from executor.gate import Admitted, shape_of
 from executor.risk import Quote, leg_usd_e6, refusal, units_allowed
 from shm.codes import Mode, Outcome, Purpose, Refusal
 from shm.limits import RiskSettings
@@ -68,7 +68,7 @@ def test_the_refusal_names_the_limit_that_left_too_little():
 
 def test_risk_sees_the_legs_of_the_signal_and_no_others():
     one = signal()
-    wanted = wanted_of(one, test_gate.situation(), quotes())
+    wanted = wanted_of(one, shape_of(one, test_gate.situation()), quotes())
     assert [m.row for m in wanted.markets] == [0, 1, 2]
     assert tuple(wanted.outcomes) == OUTCOMES
     assert tuple(wanted.prices_e4) == PRICES
@@ -88,7 +88,7 @@ def test_what_is_admitted_is_within_every_limit_at_once(size, equity, at_risk):
     if isinstance(found, Refusal):
         return
     known = test_gate.situation(ticks_e4={0: 10, 1: 10, 2: 10})
-    wanted = wanted_of(one, known, quotes())
+    wanted = wanted_of(one, shape_of(one, known), quotes())
     assert refusal(wanted, standing, LIMITS) is None
     assert found.size_e6 <= min(size, units_allowed(wanted, standing, LIMITS)[0]) * 10**6
     assert found.reserve_usd_e6 <= SETTINGS.max_basket_usd_e6

@@ -246,3 +246,16 @@ def test_a_mode_is_folded_at_once(written):
     written.move(Mode.HALTED, Cause.KILL)
     assert written.state.mode is Mode.HALTED
     assert written.state.halt is Cause.KILL
+
+
+def test_who_works_out_what_follows_is_told_of_every_group_that_was_folded(tmp_path):
+    written = Written(tmp_path).begin()
+    told = []
+    written.chronicle.on_told = lambda: told.append(written.chronicle.version)
+    written.chronicle.write_orders(*written.orders())
+    assert told == [], "orders are folded when they have left"
+    written.chronicle.fold_orders()
+    assert told == [written.chronicle.version]
+    written.fill_disk()
+    written.move(Mode.HALTED, Cause.KILL)
+    assert len(told) == 1

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.gate import Admitted, Room, Situation, refusal, sized
+from executor import gate
+from executor.gate import Admitted, Passed, Room, Situation, judged, sized
 from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Outcome, Refusal, Side
 from shm.fees import FILLS_PER_ORDER, fill_fee_bound_usd_e6, fill_fee_usd_e6, share_fee_e8
 from shm.inventory import Held
 from shm.layout import MAX_LEGS, SIGNAL, Signal
+from shm.payoff import Leg, payoff
 from shm.settings import ExecutorSettings
 from tests.engine.factory import market
 
@@ -27,7 +29,8 @@ NO_LIMIT = Room(10**9, Refusal.NONE)
 
 def admit(one: Signal, known: Situation, settings: ExecutorSettings) -> Admitted | Refusal:
     """What the gate says where no limit of risk is near."""
-    return refusal(one, known, settings) or sized(one, known, settings, NO_LIMIT)
+    passed = judged(one, known, settings)
+    return sized(one, passed, known, settings, NO_LIMIT) if isinstance(passed, Passed) else passed
 
 
 def column(values) -> tuple[int, ...]:
@@ -238,10 +241,13 @@ def test_what_is_admitted_is_whole_on_every_grid_and_affordable(legs, size, cash
 
 
 def test_a_limit_of_risk_makes_a_basket_smaller_and_refuses_it_by_its_name_below_the_least():
-    limited = sized(signal(), situation(), SETTINGS, Room(40, Refusal.EXPOSURE_GROUP))
+    known = situation()
+    passed = judged(signal(), known, SETTINGS)
+    assert isinstance(passed, Passed)
+    limited = sized(signal(), passed, known, SETTINGS, Room(40, Refusal.EXPOSURE_GROUP))
     assert isinstance(limited, Admitted)
     assert limited.size_e6 == 40 * 10**6
-    too_little = sized(signal(), situation(), SETTINGS, Room(4, Refusal.EXPOSURE_GROUP))
+    too_little = sized(signal(), passed, known, SETTINGS, Room(4, Refusal.EXPOSURE_GROUP))
     assert too_little is Refusal.EXPOSURE_GROUP
 
 
@@ -315,3 +321,58 @@ def test_whatever_is_held_sales_are_covered_and_make_no_basket_smaller(legs, siz
     assert found.reserve_usd_e6 == 0 or (
         found.reserve_usd_e6 <= cash * 10**6 - SETTINGS.cash_reserve_usd_e6
     )
+
+
+LINE = [
+    market(0, MarketKind.ABOVE, 10), market(1, MarketKind.RANGE, 10, 20),
+    market(2, MarketKind.ABOVE, 20), market(3, MarketKind.BELOW, None, 10),
+    market(4, MarketKind.RANGE, 20, 30), market(5, MarketKind.TOP, 30),
+]  # fmt: skip
+
+
+@given(st.permutations(LINE), st.lists(st.sampled_from(Outcome), min_size=2, max_size=6))
+def test_what_a_basket_pays_at_least_is_what_its_enumeration_says(markets, outcomes):
+    outcomes = [outcome for outcome in outcomes if outcome]
+    legs = list(zip(markets, outcomes, strict=False))
+    proof = payoff([Leg(one, outcome, Side.BUY) for one, outcome in legs])
+    least_e4 = gate.guaranteed_e4(tuple(one for one, _ in legs), tuple(o for _, o in legs))
+    assert least_e4 == (proof.interval_min_e4 if legs else 0)
+
+
+# --- what is remembered of a basket ---------------------------------------------------------------
+
+CHANGES = [
+    {}, {"kind": 0}, {"kind": 77}, {"basket": 1}, {"leg_count": 2}, {"leg_count": MAX_LEGS + 1},
+    {"leg_market": column([0, 2, 1])}, {"leg_market": column([0, 1, 9])},
+    {"leg_outcome": column([2, 2, 2])}, {"leg_outcome": column([1, 2, 5])},
+    {"leg_side": column([Side.BUY, Side.SELL, Side.BUY])}, {"payout_e4": 19_900},
+    {"leg_price_e4": column([6_000, 7_000, 5_900, 1])}, {"leg_market": column([0, 1, 2, 1])},
+    {"limit_net_e8": 1}, {"signal": 9}, {"size_e6": 0},
+]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from([5_900, 5_800, 5_905]))))
+def test_what_is_remembered_of_a_basket_changes_no_judgement(stream):
+    remembering = situation()
+    for change, price_e4 in stream:
+        one = signal((6_000, 7_000, price_e4))._replace(**change)
+        assert judged(one, remembering, SETTINGS) == judged(one, situation(), SETTINGS)
+
+
+def test_a_basket_is_looked_into_once_whatever_its_prices(monkeypatch):
+    known, looked = situation(), []
+    enumerate_all = gate.guaranteed_e4
+    monkeypatch.setattr(
+        gate, "guaranteed_e4", lambda *legs: looked.append(legs) or enumerate_all(*legs)
+    )
+    for price_e4 in (5_900, 5_800, 5_700):
+        assert isinstance(admit(signal((6_000, 7_000, price_e4)), known, SETTINGS), Admitted)
+    assert len(looked) == 1
+
+
+def test_baskets_without_end_are_not_remembered_without_end(monkeypatch):
+    monkeypatch.setattr(gate, "SHAPES_REMEMBERED", 5)
+    known = situation()
+    for basket in range(20):
+        assert admit(signal(basket=basket), known, SETTINGS) is Refusal.DAMAGED
+        assert len(known.shapes) <= 5

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from executor.amounts import limit_amounts
 from executor.flights import Flight
-from executor.gate import Admitted
+from executor.gate import Admitted, Shape
 from executor.keccak import keccak
 from executor.launching import (
     ORDER_TYPE,
@@ -29,9 +29,9 @@ from tests.executor.written import MARKETS, OUTCOMES, PRICES_E4, SIZE_E6
 
 ACCOUNT = account()
 JOURNAL = 77
+SHAPE = Shape(None, tuple(MARKETS), OUTCOMES, 20_000)
 AT_MS = 1_795_000_000_123
 ADMITTED = Admitted(SIZE_E6, 20_000_000)
-BY_ROW = {one.row: one for one in MARKETS}
 numbers = st.integers(1, 2**63)
 
 
@@ -111,7 +111,7 @@ def test_what_is_written_is_what_is_sent_and_its_hash_is_eth_accounts(flight, si
 
 def test_a_signal_becomes_its_orders():
     one = signal()
-    made = wishes_of(one, ADMITTED, BY_ROW, {0: 10, 1: 100, 2: 10})
+    made = wishes_of(one, ADMITTED, SHAPE, {0: 10, 1: 100, 2: 10})
     assert [(w.market.row, w.outcome, w.price_e4, w.size_e6, w.tick_e4) for w in made] == [
         (0, Outcome.YES, 6_000, SIZE_E6, 10), (1, Outcome.NO, 7_000, SIZE_E6, 100),
         (2, Outcome.NO, 5_900, SIZE_E6, 10),
@@ -144,8 +144,8 @@ def test_a_repair_names_its_basket_and_sells_what_the_plan_sells():
 def test_a_leg_from_inventory_sells_the_opposite_at_one_less_the_price():
     one = signal()
     chosen = Admitted(SIZE_E6, 13_000_000, frozenset({2}))
-    made = wishes_of(one, chosen, BY_ROW, {0: 10, 1: 10, 2: 10})
-    plain = wishes_of(one, ADMITTED, BY_ROW, {0: 10, 1: 10, 2: 10})
+    made = wishes_of(one, chosen, SHAPE, {0: 10, 1: 10, 2: 10})
+    plain = wishes_of(one, ADMITTED, SHAPE, {0: 10, 1: 10, 2: 10})
     assert made[:2] == plain[:2]
     assert (made[2].outcome, made[2].side, made[2].price_e4) == (Outcome.YES, Side.SELL, 4_100)
     assert (made[2].size_e6, made[2].market) == (SIZE_E6, plain[2].market)

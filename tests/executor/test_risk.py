@@ -37,13 +37,13 @@ GROUP = MARKETS[0].group
 def quote(best_e4: int, outcome: Outcome, **some) -> Quote:
     """A book in which a token can be had at a price."""
     sides = (0, best_e4) if outcome is Outcome.YES else (10_000 - best_e4, 0)
-    return replace(Quote(True, *sides, 10, NOW_NS - 10**6), **some)
+    return Quote(True, *sides, 10, NOW_NS - 10**6)._replace(**some)
 
 
 def wanted(**some) -> Wanted:
     quotes = [quote(p, o) for p, o in zip(PRICES, OUTCOMES, strict=True)]
     base = Wanted(Purpose.BASKET, 77, GROUP, MARKETS, OUTCOMES, PRICES, 20_000, 5_000_000, quotes)
-    return replace(base, **some)
+    return base._replace(**some)
 
 
 def standing(**some) -> Standing:
@@ -69,7 +69,7 @@ def test_nothing_against_a_good_basket():
 
 def edited(place: int, **some) -> list[Quote]:
     quotes = list(wanted().quotes)
-    quotes[place] = replace(quotes[place], **some)
+    quotes[place] = quotes[place]._replace(**some)
     return quotes
 
 

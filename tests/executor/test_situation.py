@@ -196,3 +196,18 @@ def test_a_disk_that_was_full_is_remembered_until_the_operator_has_seen_it(stand
     assert stand.written.chronicle.trouble == ""
     stand.around.look(taking=False)
     assert "make room" in stand.around.signs.journal_trouble
+
+
+def test_what_is_remembered_of_a_basket_ends_with_its_generation(stand):
+    stand.around.situation({}).shapes["any"] = "thing"
+    assert stand.around.situation({}).shapes == {"any": "thing"}
+    stand.publish(2, MARKETS)
+    stand.around.adopt()
+    assert stand.around.situation({}).shapes == {}
+
+
+def test_what_follows_from_the_journal_can_be_worked_out_before_it_is_asked_for(stand, monkeypatch):
+    stand.written.launch()
+    stand.around.bring_up_to_date()
+    monkeypatch.setattr(type(stand.state), "exposure", None)
+    assert stand.around.derived.busy_rows == {0, 1, 2}

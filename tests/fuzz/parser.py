@@ -30,9 +30,10 @@ class Comparison:
 
     def __call__(self, frame: bytes) -> None:
         self._inputs += 1
-        started_ns = time.thread_time_ns()
+        started_ns = time.perf_counter_ns()
         found = self._scan(frame)
-        self._slowest_ns = max(self._slowest_ns, time.thread_time_ns() - started_ns)
+        if time.perf_counter_ns() - started_ns > self._slowest_ns:
+            self._slowest_ns = max(self._slowest_ns, self._own_time_ns(frame))
         expected = decode(frame)
         if found is not None:
             self._read += 1
@@ -43,6 +44,12 @@ class Comparison:
         if self._inputs % SAY_EVERY == 0:
             seen = {"inputs": self._inputs, "read": self._read, "slowest_ns": self._slowest_ns}
             self._stats.write_text(json.dumps(seen))
+
+    def _own_time_ns(self, frame: bytes) -> int:
+        """Of the processor alone; to ask for it is a system call, and too dear for each input."""
+        started_ns = time.thread_time_ns()
+        self._scan(frame)
+        return time.thread_time_ns() - started_ns
 
 
 def main() -> None:

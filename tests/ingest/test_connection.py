@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,6 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from ingest import connection as module
 from ingest.connection import Connection
 from ingest.keeper import make_keeper
+from ingest.picows_link import RECEIVE_BYTES
 from shm import backend, segment
 from shm.codes import Role
 from shm.errors import FencedError
@@ -332,3 +334,33 @@ def test_with_a_compiled_keeper_what_is_not_the_protocol_ends_the_connection(
 
     settings = fast(library, max_frame_bytes=65_536)
     asyncio.run(against(handler, act, settings, owner=Keeping(instance)))
+
+
+class Late(Owner):
+    """An owner that is too slow: how much it gets with one read of the socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: dict[int, int] = {}
+
+    def take(self, frame: memoryview | bytes, readable_ns: int) -> None:
+        if readable_ns not in self.reads:
+            time.sleep(0.02)  # the sender goes on meanwhile
+        self.reads[readable_ns] = self.reads.get(readable_ns, 0) + len(frame)
+
+
+def test_no_read_is_longer_than_what_the_kernel_keeps_for_us_however_late_we_are():
+    """picows' buffer grows with the longest read, and never shrinks."""
+    sent = 64 * 2**20
+
+    async def handler(socket):
+        for _ in range(sent // 2**16):
+            await socket.send("x" * 2**16)
+        await socket.wait_closed()
+
+    async def act(owner, connection, task):
+        await until(lambda: sum(owner.reads.values()) == sent)
+        return max(owner.reads.values())
+
+    longest = asyncio.run(against(handler, act, fast("picows"), owner=Late()))
+    assert longest <= 3 * RECEIVE_BYTES, "twice as the kernel counts, and the frame before"

@@ -131,4 +131,13 @@ static inline int planted_mark_wide(uint64_t *marks, const uint64_t *seen, const
     return PT_OK;
 }
 
+/* Wakes sleepers of its own process only: the kernel looks for others under another key. */
+static inline void planted_wake_private(pt_ring *ring) {
+    pt_fence_full();
+    if (pt_load_relaxed(ring->waiter) == 0)
+        return;
+    pt_store(ring->wake, pt_load_relaxed(ring->wake) + 1);
+    syscall(SYS_futex, (uint32_t *)ring->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
 #endif

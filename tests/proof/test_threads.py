@@ -114,6 +114,13 @@ def test_planted_a_weak_order_or_a_plain_write_is_caught_by_thread_sanitizer(
     assert where in done.stderr
 
 
+def test_planted_a_wake_up_for_one_process_only_is_caught(folder):
+    program = compiled(folder, "threads.c", "-pthread", "-DPLANT_WAKE_PRIVATE")
+    done = run(program, "sleep", PLANTED_COUNT)
+    assert done.returncode == 1
+    assert "a wake-up was lost" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("mistake", "mode", "what"),
     [

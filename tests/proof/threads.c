@@ -31,6 +31,11 @@
 #else
 #define RING_PUSH pt_ring_push
 #endif
+#if defined(PLANT_WAKE_PRIVATE)
+#define RING_WAKE planted_wake_private
+#else
+#define RING_WAKE pt_ring_wake
+#endif
 #if defined(PLANT_POP_RELAXED)
 #define RING_POP planted_pop_relaxed
 #else
@@ -124,7 +129,7 @@ static void produce_one(pt_ring *ring, uint64_t position) {
     witness[position % WITNESSES] = position;
     while (RING_PUSH(ring, &fence, payload) == PT_FULL)
         sched_yield();
-    pt_ring_wake(ring);
+    RING_WAKE(ring);
 }
 
 static void consume_one(pt_ring *ring, uint64_t position) {

@@ -8,8 +8,8 @@ from shm.errors import ConfigError
 from shm.fabric import Fabric
 from shm.layout import SUPERVISION, SWITCHES
 from shm.modes import Answer, EngineMode, Execution, SocketMode
+from shm.origin import Origin
 from shm.settings import EngineSettings, Settings
-from shm.sources import Origin
 from shm.supervision import Supervision
 from shm.system import create_all
 

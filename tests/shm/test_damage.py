@@ -190,8 +190,7 @@ def test_m6_no_flipped_bit_of_a_signal_orders_anything_that_was_not_meant(instan
 
 
 def test_m6_a_gate_that_computes_nothing_again_would_be_caught(instance, monkeypatch):
-    checks = tuple(check for check in gate._CHECKS if check[1] is not gate._contradictory)
-    monkeypatch.setattr(gate, "_CHECKS", checks)
+    monkeypatch.setattr(gate, "_contradictory", lambda *_asked: False)
     assert damage_signals(Bench(instance, PythonCore), 3_000)
 
 

@@ -1,5 +1,8 @@
 """Fabric: typed tables and rings over real segments, and nobody writes what is not theirs."""
 
+import mmap
+from pathlib import Path
+
 import pytest
 
 from shm import layout
@@ -93,3 +96,33 @@ def test_dirty_bits_cross_from_ingest_to_engine(segments):
     assert taker.take() == []
     marker.mark(3)
     assert taker.take() == [3]
+
+
+def resident_pages(name: str) -> int:
+    """Pages of a segment that are mapped in this process."""
+    lines = iter(Path("/proc/self/smaps").read_text("ascii").splitlines())
+    for line in lines:
+        if line.endswith(name):
+            size = next(found for found in lines if found.startswith("Rss:"))
+            return int(size.split()[1]) * 1024 // mmap.PAGESIZE
+    raise AssertionError(f"{name} is not mapped")
+
+
+def test_a_stage_touches_what_an_order_meets_and_leaves_the_empty_rows_of_the_markets_unmapped(
+    segments,
+):
+    fabric = Fabric(segments, Role.EXECUTOR)
+    fabric.touch = True
+    books = fabric.segment("books", writable=False)
+    markets = fabric.segment("markets", writable=False)
+    assert resident_pages(books.name) == books.view.nbytes // mmap.PAGESIZE
+    assert resident_pages(markets.name) < markets.view.nbytes // mmap.PAGESIZE // 2
+
+
+def test_one_counter_is_what_all_of_them_say(segments):
+    counters = Fabric(segments, Role.EXECUTOR).counters(
+        "stats-executor.counters", layout.EXECUTOR_STATS, write=True
+    )
+    counters.add("posts", 7)
+    assert counters.get("posts") == counters.read().posts == 7
+    assert counters.get("orders_sent") == 0

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from shm.errors import ConfigError
+from shm.origin import Origin
 from shm.settings import Settings
-from shm.sources import DERIVED, FILE, PRESET, Origin, derived, flat, read, read_again, values
+from shm.sources import DERIVED, FILE, PRESET, derived, flat, read, read_again, values
 
 
 def write(tmp_path, text):
