@@ -47,7 +47,11 @@ READY_PATIENCE_S = 60.0
 SETTLE_S = 6.0
 """Longest wait at a planned end for orders on their way and for the last fills."""
 SETTLE_HURRIED_S = 1.0
-"""The same after Ctrl-C."""
+"""The same after Ctrl-C, with simulated money;"""
+SETTLE_REAL_S = 2.0
+"""with real money the executor's own account alone says so, which it draws once a second."""
+CALM_NS = 250_000_000
+"""A signal that was on its way when trading was switched off is an order by then, or none."""
 STOP_PATIENCE_S = 1.0
 KILL_PATIENCE_S = 5.0
 """How long a run that was killed waits at its end for the venue to say that nothing rests."""
@@ -222,17 +226,21 @@ class Run:
         yield _line_teller(screen, Console(stderr=True) if self.as_json else self.console)
 
     async def _settled(self, observer: Observer) -> tuple[Snapshot, dict[str, Any] | None]:
-        """Wait until nothing is on its way and both ledgers say the same, or patience ends."""
-        patience_s = SETTLE_HURRIED_S if self.hurried else SETTLE_S
-        deadline_s = time.monotonic() + patience_s
-        live = self.settings.mode == "live"  # the executor itself compares with a venue
+        """Wait until nothing is on its way and both ledgers say the same, or patience ends.
+
+        The other ledger of real money is the venue's, with which the executor compares by itself.
+        """
+        live = self.settings.mode == "live"
+        hurried_s = SETTLE_REAL_S if live else SETTLE_HURRIED_S
+        deadline_s = time.monotonic() + (hurried_s if self.hurried else SETTLE_S)
+        calm_ns = time.monotonic_ns() + CALM_NS
         while True:
             url = self.settings.venues.clob_url
             state = None if live else await exchange.ask_state(url)
             now = observer.look()
             quiet = now.account.reserved_usd_e6 == 0
-            agreed = quiet and (live or summary.agrees(now, state))
-            if agreed or time.monotonic() > deadline_s:
+            known = now.account.updated_ns > calm_ns if live else summary.agrees(now, state)
+            if (quiet and known) or time.monotonic() > deadline_s:
                 return now, state
             await asyncio.sleep(POLL_S)
 

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,7 +122,7 @@ def test_a23_a_market_that_is_not_active_gets_no_new_legs():
 async def test_a24_a25_an_order_for_the_wrong_contract_is_refused_and_halts(exchange, tmp_path):
     async with hand(tmp_path) as one:
         wish = one.wish()
-        wish = replace(wish, market=wish.market._replace(exchange=exchange))
+        wish = wish._replace(market=wish.market._replace(exchange=exchange))
         flight = await one.send(wish)
         if exchange is Exchange.STANDARD:
             assert list(legs_of(flight)) == [FILLED]
