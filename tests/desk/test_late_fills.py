@@ -12,6 +12,7 @@ from executor.intake import Intake
 from executor.journal import Journal
 from executor.showing import Picture
 from executor.snapshot import draft, market_row
+from executor.stock import Stock
 from shm import records
 from shm.codes import MarketState, Role
 from shm.fabric import Fabric
@@ -109,7 +110,7 @@ def test_a_fill_after_the_expiry_finds_its_market_its_fee_and_its_row(world, res
     else:
         books.adopt()
     books.intake.take_one(trade(asset_id=yes(yesterday), taker_order_id="0x" + "ab" * 32))
-    books.picture.draw_positions(books.chronicle.state.ledger)
+    books.picture.draw_positions(Stock(books.chronicle.state.ledger))
     # Ten shares at 0.50, and the fee that the market had while it lived.
     assert books.chronicle.state.ledger.cash_usd_e6 == 100_000_000 - 5_000_000 - 175_000
     position = world.position(yesterday.row)
