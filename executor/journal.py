@@ -331,12 +331,15 @@ class Journal:
         return self.written_seq
 
     def close(self) -> None:
-        """Sync, and give everything back. Whoever trades ends without it: that is the same."""
+        """Sync, and give everything back; again, nothing. Whoever trades ends without: the same."""
+        if self._fd < 0:
+            return
         if self._syncer is not None:
             self._syncer.stop()
         if self.sync() is None:
             self._sync_head()
         os.close(self._fd)
+        self._fd = -1
         self._head.close()
         for lock in self._locks:
             lock.release()

@@ -5,8 +5,11 @@ import itertools
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+
+import pytest
 
 from executor.chronicle import Chronicle
 from executor.journal import Journal
@@ -72,6 +75,17 @@ class Disk:
         return -self.error or self.pen.write_orders(*what)
 
 
+_OPENED: list[Journal] = []
+
+
+@pytest.fixture(autouse=True)
+def journals_end() -> Iterator[None]:
+    """Journals hold descriptors and locks as long as their process lives; here, for one test."""
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 class Written:
     """A chronicle, and short words for what happens in tests."""
 
@@ -88,6 +102,7 @@ class Written:
             self.folder / "journal", WALLET, self.settings,
             clock=clock, root=self.folder, threaded=False,
         )  # fmt: skip
+        _OPENED.append(self.journal)
         self.disk = self.journal._pen = Disk(self.journal._pen)
         self.chronicle = Chronicle(self.journal, self.turns.append)
 
