@@ -48,7 +48,8 @@ def test_a_threshold_takes_effect_without_restart_and_a_bad_file_changes_nothing
     signals = Fabric(instance).tail("signals", SIGNAL).news()
     assert signals
     assert all(signal.settings_version == 2 for signal in signals)
-    assert Fabric(instance).read_table("baskets", BASKET_ROW).read(0).settings_version == 2
+    row = Fabric(instance).read_table("baskets", BASKET_ROW)
+    until(lambda: row.read(0).settings_version == 2, "a row that is drawn again says so")
 
     system.file.write_text("[engine]\nmin_profit_usd_e6 = -1\n")
     code, _, complaint = system.ask("config", "reload")
