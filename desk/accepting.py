@@ -4,20 +4,18 @@ The executor finds the difference and takes it over (executor/accepting.py); her
 the operator.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from desk.killing import Unconfirmed, operator, watched
+from desk.killing import Unconfirmed, operator, waited, watched
 from shm import accepting
-from shm.accepting import Answer, Figures, Word, parse_signed, signed
+from shm.accepting import Answer, Figures, parse_signed, signed
 from shm.errors import InputError
 from shm.settings import Settings
 from shm.units import UnitError, parse_token_id
 
 PATIENCE_S = 40.0
-POLL_S = 0.02
 TAKEN_BACK = "nothing was accepted"
 
 
@@ -103,7 +101,7 @@ def _told(settings: Settings, reason: str, figures: Figures | None) -> Answer:
         word = accepting.say(var_path, operator(), reason, figures)
     except OSError as error:
         raise Unconfirmed(f"{var_path} cannot be written: {error.strerror}") from None
-    answer = _waited(settings, word)
+    answer = waited(lambda: accepting.answered(var_path, word), PATIENCE_S)
     if answer is None:
         raise Unconfirmed(
             f"the executor has not answered within {PATIENCE_S:.0f} s: it waits for a true ledger "
@@ -112,13 +110,3 @@ def _told(settings: Settings, reason: str, figures: Figures | None) -> Answer:
     if answer.refused:
         raise Unconfirmed(f"not accepted: {answer.refused}")
     return answer
-
-
-def _waited(settings: Settings, word: Word) -> Answer | None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline_s:
-        answer = accepting.answered(settings.var_path, word)
-        if answer is not None:
-            return answer
-        time.sleep(POLL_S)
-    return None

@@ -4,11 +4,11 @@ import asyncio
 import getpass
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ LATCH_PATIENCE_S = 5.0
 CANCEL_PATIENCE_S = 15.0
 ARM_PATIENCE_S = 30.0
 POLL_S = 0.002
+T = TypeVar("T")
 
 
 class Unconfirmed(PolytrioError):
@@ -172,11 +173,11 @@ def kill(settings: Settings, reason: str) -> Killed:
         return Killed(settings.instance, request, running=False)
     if not request.stands:
         switch.signal_all()
-    latch = _wait(lambda: switch.latch if switch.latch.latched else None, LATCH_PATIENCE_S)
+    latch = waited(lambda: switch.latch if switch.latch.latched else None, LATCH_PATIENCE_S)
     latched_ms = None if latch is None else max(0.0, (latch.seen_ns - asked_ns) / 1e6)
     cancelled_ms = None
     if latch is not None and switch.can_cancel:
-        done = _wait(
+        done = waited(
             lambda: switch.latch if switch.latch.cancel_done_ns else None, CANCEL_PATIENCE_S
         )
         if done is not None:
@@ -192,7 +193,8 @@ def kill(settings: Settings, reason: str) -> Killed:
     )
 
 
-def _wait(found: Any, patience_s: float) -> Any:
+def waited(found: Callable[[], T | None], patience_s: float) -> T | None:
+    """What is found within that time; None if nothing is."""
     deadline_s = time.monotonic() + patience_s
     while (value := found()) is None and time.monotonic() < deadline_s:
         time.sleep(POLL_S)
@@ -222,7 +224,7 @@ def arm(settings: Settings, wallet: str) -> float:
     def answered() -> bool | None:
         return None if being_armed(var_path) else True
 
-    if _wait(answered, ARM_PATIENCE_S) is None:
+    if waited(answered, ARM_PATIENCE_S) is None:
         raise Unconfirmed(
             f"the executor has not answered within {ARM_PATIENCE_S:.0f} s: it waits for a true "
             "ledger (see `polytrio status` and its log), and may still take it for five minutes"

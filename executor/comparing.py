@@ -75,7 +75,7 @@ def compare(
     """Compare, and explain what can be explained."""
     gone, differing = [], []
     for token, size_e6 in theirs.positions_e6.items():
-        ours_e6 = _size_e6(ledger, token)
+        ours_e6 = ledger.size_e6(token)
         if abs(ours_e6 - size_e6) <= tolerance.size_e6:
             continue
         over = token in tokens and tokens[token][0].expiry_ms <= now_ms
@@ -90,13 +90,8 @@ def compare(
         paid = ()
     rest = cash_usd_e6 - sum(one.paid_usd_e6 for one in paid)
     unexplained = 0 if abs(rest) <= tolerance.usd_e6 else rest
-    sizes_e6 = tuple(theirs.positions_e6[token] - _size_e6(ledger, token) for token in differing)
+    sizes_e6 = tuple(theirs.positions_e6[token] - ledger.size_e6(token) for token in differing)
     return Comparison(paid, unexplained, tuple(differing), sizes_e6)
-
-
-def _size_e6(ledger: Ledger, token: str) -> int:
-    holding = ledger.holdings.get(token)
-    return holding.size_e6 if holding else 0
 
 
 def _payouts(

@@ -178,8 +178,7 @@ def is_gone(token: str, ledger: Ledger, tokens: Mapping[str, Token]) -> bool:
     which counts as if it had bought the opposite; or it was sold by the leg itself. Only when no
     token of its ladder is held can nothing of it be lost any more.
     """
-    holding = ledger.holdings.get(token)
-    if holding is not None and holding.size_e6 > 0:
+    if ledger.size_e6(token) > 0:
         return False
     if token not in tokens:
         return True

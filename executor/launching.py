@@ -11,7 +11,7 @@ from typing import NamedTuple
 from executor.amounts import limit_amounts
 from executor.batch import Account, Batch, make_batch
 from executor.flights import Flight
-from executor.gate import Admitted, Shape
+from executor.gate import Admitted, Shape, Situation, shape_of
 from executor.legging import Plan, Standing
 from executor.signing import SALT_BITS
 from shm.codes import BasketKind, Exchange, Outcome, Purpose, Side
@@ -93,6 +93,17 @@ class Launcher:
                 )
             )
         return Ready(basket, intents, self._batch.finish(timestamp_ms // 1_000))
+
+
+def made_ready(
+    launcher: Launcher, number: int, signal: Signal, admitted: Admitted, situation: Situation,
+    *, now_ms: int,
+) -> Ready:  # fmt: skip
+    """A signal that was admitted, signed as flight `number`; sent, or only rehearsed."""
+    shape = shape_of(signal, situation)
+    wishes = wishes_of(signal, admitted, shape, situation.ticks_e4)
+    basket = basket_of(signal, admitted, shape.markets[0].group, now_ms)
+    return launcher.build(number, basket, wishes)
 
 
 def basket_of(signal: Signal, admitted: Admitted, group: int, now_ms: int) -> Basket:

@@ -188,6 +188,11 @@ class Ledger:
         """Fills that count."""
         return sum(fill.counts for fill in self.fills.values())
 
+    def size_e6(self, token: str) -> int:
+        """Shares of a token that are held."""
+        holding = self.holdings.get(token)
+        return holding.size_e6 if holding else 0
+
     def of_order(self, order_hash: str) -> OrderFills:
         """What an order got so far."""
         return self.orders.get(order_hash, NO_FILLS)

@@ -171,8 +171,7 @@ class Prover:
         size_e6 = await self._venue.position_e6(leg.token)
         if isinstance(size_e6, Unavailable):
             return size_e6
-        holding = self._chronicle.state.ledger.holdings.get(leg.token)
-        return size_e6 != (holding.size_e6 if holding else 0)
+        return size_e6 != self._chronicle.state.ledger.size_e6(leg.token)
 
     def _give_up(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
         """Book what was called filled and never appeared as a trade that failed."""

@@ -15,8 +15,9 @@ from executor.auth import Credentials, RequestSigner
 from executor.batch import Account
 from executor.exposure import Exposure
 from executor.gate import Admitted
-from executor.launching import Launcher, basket_of, wishes_of
+from executor.launching import Launcher, made_ready
 from executor.pens import make_pen
+from executor.reporting import column
 from executor.signing import OrderSigner
 from executor.wallet import Wallet, make_key
 from shm import backend
@@ -24,7 +25,7 @@ from shm.baskets import basket_id
 from shm.codes import BasketKind, MarketKind, MarketState, Mode, Outcome, Side
 from shm.fees import share_fee_e8
 from shm.journal_record import first_link
-from shm.layout import MARKET, MAX_LEGS, SIGNAL, Market, Signal
+from shm.layout import MARKET, SIGNAL, Market, Signal
 from shm.limits import RiskSettings
 from shm.settings import ExecutorSettings, WalletSettings
 
@@ -71,10 +72,9 @@ class Rehearsal:
         situation = _situation(now_ns, self._markets, quotes, self._shapes)
         admitted = admission.admit(signal, situation, _standing(now_ns), quotes, LIMITS)
         assert isinstance(admitted, Admitted), f"a rehearsal is admitted, not {admitted.name}"
-        shape = gate.shape_of(signal, situation)
-        wishes = wishes_of(signal, admitted, shape, situation.ticks_e4)
-        basket = basket_of(signal, admitted, 1, now_ns // 1_000_000)
-        ready = self._launcher.build(1, basket, wishes)
+        ready = made_ready(
+            self._launcher, 1, signal, admitted, situation, now_ms=now_ns // 1_000_000
+        )
         orders = (1, ready.basket, ready.intents)
         return self._pen.write_orders(self._fd, 0, orders, now_ns, now_ns)
 
@@ -102,14 +102,10 @@ def _signal(markets: dict[int, Market]) -> Signal:
     return SIGNAL.blank()._replace(
         signal=1, basket=basket_id(BasketKind.TRIANGLE_BUY, legs), kind=BasketKind.TRIANGLE_BUY,
         leg_count=3, payout_e4=_PAYOUT_E4, size_e6=_SHARES * 10**6, limit_net_e8=net_e8,
-        profit_usd_e6=net_e8 * _SHARES // 100 + 1, leg_market=_column((0, 1, 2)),
-        leg_outcome=_column(_OUTCOMES), leg_side=_column((Side.BUY,) * 3),
-        leg_price_e4=_column(_PRICES_E4),
+        profit_usd_e6=net_e8 * _SHARES // 100 + 1, leg_market=column((0, 1, 2)),
+        leg_outcome=column(_OUTCOMES), leg_side=column((Side.BUY,) * 3),
+        leg_price_e4=column(_PRICES_E4),
     )  # fmt: skip
-
-
-def _column(values: tuple[int, ...]) -> tuple[int, ...]:
-    return (*values, *[0] * (MAX_LEGS - len(values)))
 
 
 def _quote(row: int, now_ns: int) -> risk.Quote:

@@ -34,10 +34,7 @@ class Stock:
 
     def sellable_e6(self, token: str) -> int:
         """Of a token, what no order has a claim on."""
-        holding = self.ledger.holdings.get(token)
-        if holding is None:
-            return 0
-        return max(0, holding.size_e6 - self.promised_e6.get(token, 0))
+        return max(0, self.ledger.size_e6(token) - self.promised_e6.get(token, 0))
 
     def free_e6(self, token: str) -> int:
         """The confirmed part of it: what a basket may sell."""

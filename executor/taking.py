@@ -7,9 +7,9 @@ from typing import Any
 from executor import admission
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
-from executor.gate import Admitted, Situation, shape_of
+from executor.gate import Admitted, Situation
 from executor.http import HttpConnection
-from executor.launching import Launcher, Ready, basket_of, wishes_of
+from executor.launching import Launcher, Ready, made_ready
 from executor.reporting import Reports
 from executor.situation import Surroundings
 from executor.venue import Venue
@@ -84,11 +84,10 @@ class Taker:
         connection = self._venue.idle_connection()
         assert connection is not None, "the gate looked a moment ago"
         assert self.launcher is not None, "unarmed until there is one"
-        shape = shape_of(signal, situation)
-        wishes = wishes_of(signal, admitted, shape, situation.ticks_e4)
-        group = shape.markets[0].group
-        basket = basket_of(signal, admitted, group, time.time_ns() // 1_000_000)
-        ready = self.launcher.build(self._chronicle.next_flight, basket, wishes)
+        ready = made_ready(
+            self.launcher, self._chronicle.next_flight, signal, admitted, situation,
+            now_ms=time.time_ns() // 1_000_000,
+        )  # fmt: skip
         if self._send(signal, ready, connection, (seen_ns, time.monotonic_ns())):
             self._counters.add("legs_sold", len(admitted.sold))
 

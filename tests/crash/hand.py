@@ -86,6 +86,15 @@ def sim_venue() -> SimVenue:
     return SimVenue(exchange, Catalog(), Still(), now_ms)
 
 
+def by_hand() -> dict[str, Any]:
+    """Somebody buys ten shares with the same wallet, and not through us."""
+    order = {
+        "do": "manual_order", "token": tokens(0)[0], "side": "BUY", "shares": "10",
+        "price": "0.5", "rest": False,
+    }  # fmt: skip
+    return {"at": "clock", "then": order}
+
+
 def tokens(number: int) -> tuple[str, str]:
     """YES and NO of a market."""
     return str(10**70 + 2 * number), str(10**70 + 2 * number + 1)

@@ -29,7 +29,7 @@ from shm.limits import JournalSettings, RiskSettings
 from shm.records import Kind
 from shm.settings import ExecutorSettings
 from tests.crash.faults import rule
-from tests.crash.hand import hand, legs_of, scenario, tokens
+from tests.crash.hand import by_hand, hand, legs_of, scenario, tokens
 from tests.crash.test_hazards_orders import asked
 from tests.executor.test_gate import MARKETS, signal, situation
 from tests.executor.test_risk import PRICES, standing, wanted
@@ -279,17 +279,10 @@ async def test_a16_there_is_one_repair_at_a_time(tmp_path):
 
 @scenario
 async def test_a30_an_order_of_somebody_else_halts(tmp_path):
-    by_hand = {
-        "at": "clock",
-        "then": {
-            "do": "manual_order", "token": tokens(0)[0], "side": "BUY", "shares": "10",
-            "price": "0.5", "rest": False,
-        },
-    }  # fmt: skip
     async with hand(tmp_path) as one:
         await one.send(one.wish(1))
         await one.settled()
-        await one.rules(by_hand)
+        await one.rules(by_hand())
         state = one.chronicle.state
         await one.until(lambda: state.strangers, "it is seen")
         found = demands(state, state.exposure(), one.signs, LIMITS)

@@ -15,7 +15,7 @@ from shm import records
 from shm.codes import Cause, FillStatus, LegState, Mode, Refusal
 from shm.limits import RiskSettings
 from shm.records import Kind
-from tests.crash.hand import hand, scenario, tokens
+from tests.crash.hand import by_hand, hand, scenario
 from tests.executor.test_risk import standing, wanted
 from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, Written
 
@@ -88,16 +88,9 @@ async def test_h3_money_that_was_taken_by_hand_is_a_difference_to_the_micro_doll
 
 @scenario
 async def test_h4_a_trade_by_hand_is_in_the_ledger_and_in_the_exposure_and_halts(tmp_path):
-    by_hand = {
-        "at": "clock",
-        "then": {
-            "do": "manual_order", "token": tokens(0)[0], "side": "BUY", "shares": "10",
-            "price": "0.5", "rest": False,
-        },
-    }  # fmt: skip
     async with hand(tmp_path) as one:
         before_usd_e6 = one.chronicle.state.ledger.cash_usd_e6
-        await one.rules(by_hand)
+        await one.rules(by_hand())
         await one.until(lambda: one.chronicle.state.strangers, "it is seen")
         await one.until(lambda: not one.chronicle.state.ledger.unconfirmed, "it is confirmed")
         state = one.chronicle.state
