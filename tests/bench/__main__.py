@@ -18,8 +18,8 @@ from tests.bench.effort import FULL, QUICK, Effort
 from tests.bench.report import Report
 
 SUITES = (
-    "ipc", "parse", "decode_apply", "engine", "sign", "receive", "node", "memory", "journal",
-    "kill", "pipeline",
+    "ipc", "parse", "decode_apply", "engine", "sign", "receive", "node", "memory", "floor",
+    "journal", "kill", "pipeline",
 )  # fmt: skip
 OUT = Path("bench.json")
 

@@ -38,14 +38,14 @@ HOPS = {
 }
 
 
-def compiled(folder: Path) -> Path | str:
-    """The C program, or why there is none."""
+def compiled(folder: Path, source: Path = SOURCE) -> Path | str:
+    """A program of a C file, or why there is none."""
     if shutil.which("cc") is None:
         return "no C compiler"
-    program = folder / "ipc"
+    program = folder / source.stem
     command = ["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-I", str(ROOT / "shm")]
     done = subprocess.run(
-        [*command, "-o", str(program), str(SOURCE)], capture_output=True, text=True
+        [*command, "-o", str(program), str(source)], capture_output=True, text=True
     )
     return f"does not compile: {done.stderr[:200]}" if done.returncode else program
 
