@@ -115,7 +115,7 @@ class Campaign:
     # --- one life ---------------------------------------------------------------------------------
 
     def _change_faults(self) -> None:
-        names, rules, spoiled = script(self.random, self._always)
+        names, rules, spoiled = script(self.random, self.place.markets(), self._always)
         self.report.faults.update(names)
         self.place.rules(rules)
         self.place.spoil(spoiled)

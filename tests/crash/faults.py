@@ -19,6 +19,9 @@ def chance(share: float, **more: Any) -> Rule:
 
 POSTS = "POST /orders"
 SOME = 0.25
+EACH_SILENT = "each of some"
+"""Stands for a market: the rule is made once for each of a third of them, drawn anew each time."""
+SILENT_PART = 3
 VENUE: dict[str, list[Rule]] = {
     "replies are lost": [rule(POSTS, "lose", when=chance(SOME))],
     "requests are lost": [rule(POSTS, "drop", when=chance(SOME))],
@@ -77,6 +80,9 @@ VENUE: dict[str, list[Rule]] = {
         rule("cancelling", "decline", when=chance(0.5), reason="order is being processed")
     ],
     "refused hashes": [rule("clock", "index_refused")],
+    "no quotes": [rule("market", "lose")],
+    "quotes of some markets stop": [rule("market", "lose", when={"market": EACH_SILENT})],
+    "quotes are lost": [rule("market", "lose", when=chance(0.05))],
 }
 CONNECTION: dict[str, list[Rule]] = {
     "resets": [
@@ -97,10 +103,17 @@ CONNECTION: dict[str, list[Rule]] = {
 
 
 def script(
-    chosen: random.Random, always: Sequence[str] = ()
+    chosen: random.Random, markets: Sequence[str], always: Sequence[str] = ()
 ) -> tuple[list[str], list[Rule], list[Rule]]:
-    """(names, rules of the exchange, rules of the connection)."""
+    """(names, rules of the exchange, rules of the connection); `markets`: their condition ids."""
     names = sorted({*always, *chosen.sample(sorted(VENUE), chosen.randint(0, 4))})
     spoiled = chosen.sample(sorted(CONNECTION), chosen.choice((0, 0, 1)))
-    rules = [one for name in names for one in VENUE[name]]
+    silent = chosen.sample(markets, len(markets) // SILENT_PART)
+    rules = [made for name in names for one in VENUE[name] for made in _made(one, silent)]
     return names + spoiled, rules, [one for name in spoiled for one in CONNECTION[name]]
+
+
+def _made(one: Rule, silent: Sequence[str]) -> list[Rule]:
+    if one["when"].get("market") != EACH_SILENT:
+        return [one]
+    return [one | {"when": one["when"] | {"market": market}} for market in silent]

@@ -48,7 +48,7 @@ CAPS = Caps(
 QUOTE_AGE_MS = 2_000
 SETTINGS = {
     "DESK__COINS": '["BTC"]',
-    "DESK__DAYS": "1",
+    "DESK__DAYS": "2",  # in the last hour before its end there is nothing to trade in a ladder
     "SIM__OPENING_CASH_USD": "1000000",
     "SIM__FRAMES_PER_SECOND": "60",
     "SIM__MISPRICINGS_PER_MINUTE": "600",
@@ -265,6 +265,11 @@ class Place:
         """Cash and positions as the exchange has them; None before the first order or log-in."""
         accounts: dict[str, Any] = self.ask("/sim/state")["accounts"]
         return next(iter(accounts.values()), None)
+
+    def markets(self) -> list[str]:
+        """Condition ids of all markets, in the order of their ladders."""
+        ladders = self.ask("/sim/ladders")
+        return [one["condition_id"] for ladder in ladders for one in ladder["markets"]]
 
     def counters(self) -> tuple[Any, Any]:
         """The executor's counters and the killer's, over all their lives."""

@@ -37,6 +37,7 @@ from executor import (
     replies,
     resolver,
     risk,
+    second_look,
     snapshot,
     state,
     stock,
@@ -602,6 +603,16 @@ PLANTED: dict[str, Bug] = {
     "kill is ignored": Bug(_without(risk, Refusal.KILLED), _A31),
     "halt is ignored": Bug(_without(risk, Refusal.MODE), _A31),
     "neither kill nor halt is heeded": Bug(_heeds_nothing, _A31),
+    "old quotes will do": Bug(
+        _without(risk, Refusal.STALE),
+        _RISK + "test_each_limit_alone_and_at_its_edge",
+        {"wish": {}, "state": {"feed_silence_ns": 750_000_001}, "reason": Refusal.STALE},
+    ),
+    "after a standstill all is believed": Bug(
+        lambda: swap(second_look.SecondLook, "look", lambda _self: ""),
+        "tests.executor.test_second_look:"
+        "test_e2_after_a_standstill_nothing_new_until_a_comparison_agrees_and_ingest_had_time",
+    ),
     "no limit of exposure": Bug(
         _no_limit_of_exposure,
         _RISK + "test_the_number_of_shares_is_limited_where_they_are_cheap",

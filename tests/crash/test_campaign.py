@@ -44,6 +44,7 @@ def test_an_executor_that_dies_at_any_moment_loses_nothing_and_does_nothing_twic
         ("neither kill nor halt is heeded", [], "C5"),
         ("nobody resolves a doubt", ["replies are lost"], "C6"),
         ("secrets are logged", [], "C7"),
+        ("old quotes will do", ["quotes of some markets stop"], "C8"),
     ],
 )
 def test_a_planted_bug_does_not_survive_a_campaign(name, always, check, capsys):
