@@ -35,6 +35,7 @@ from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
 from shm.settings import Settings
 from shm.sources import Loaded, derived, read, with_values
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
+from shm.stillness import Stillness
 from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
@@ -181,15 +182,17 @@ class Watch:
         self._settings = require_settings(fabric)
         self.kill = Kill(fabric, self._settings.var_path)
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
+        self._still = Stillness()
 
     def look(self) -> None:
         """Look at every stage once, and at the settings."""
         self._fabric.require_named()
         self.supervision.turn()
         now_ns = time.monotonic_ns()
+        self._still.look()
         for role in SUPERVISED:
             seen = health(self._table, self._instance, role, now_ns)
-            if seen.hung:
+            if seen.hung and not self._still.recent:  # else all may have stood still together
                 kill_hung(seen)
 
     def hear(self, event: dict[str, str]) -> None:

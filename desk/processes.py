@@ -27,6 +27,7 @@ from shm.kill import Kill
 from shm.passwords import handed
 from shm.roles import START_GRACE_NS, RoleTable, health
 from shm.stage import KILL_SIGNAL
+from shm.stillness import Stillness
 from shm.supervision import Supervision
 
 WATCH_S = 0.1
@@ -93,6 +94,7 @@ class Tree:
         self._supervision = supervision
         self._password = password
         """Of the wallet's key file; each executor that is started is handed it, and nobody else."""
+        self._still = Stillness()
         self.children = children
 
     def start(self) -> None:
@@ -141,6 +143,7 @@ class Tree:
     async def watch(self) -> None:
         """Look after the children until cancelled; raises when one cannot be kept running."""
         while True:
+            self._still.look()
             for child in self.children:
                 self._look(child)
             self._supervision.turn()
@@ -155,7 +158,7 @@ class Tree:
         code = child.process.poll()
         if code is not None:
             self._ended(child, code)
-        elif child.role is not None and self._hung(child):
+        elif child.role is not None and not self._still.recent and self._hung(child):
             _log.warning("%s stands still: killing it", child.name)
             child.process.kill()
 

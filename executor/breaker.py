@@ -43,6 +43,8 @@ class Signs:
     """and an order id in a reply that nobody here knows."""
     short_of_cash: str = ""
     """The venue refused an order for want of cash or allowance."""
+    stood_still: str = ""
+    """So did we, or the machine: what is known may be old."""
     difference: str = ""
     """What a comparison could not explain."""
     strangers_known: frozenset[str] = frozenset()
@@ -164,6 +166,9 @@ def _own(
         yield Demand(Mode.HALTED, Cause.KILL, "everything was stopped")
     if signs.journal_trouble:
         yield Demand(Mode.HALTED, Cause.JOURNAL, signs.journal_trouble)
+    if signs.stood_still:
+        text = f"{signs.stood_still}: compares before anything new"
+        yield Demand(Mode.CANCEL_ONLY, Cause.STOOD_STILL, text)
     if signs.difference:
         yield Demand(Mode.HALTED, Cause.DIFFERENCE, signs.difference)
     if not state.strangers <= signs.strangers_known:

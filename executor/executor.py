@@ -33,6 +33,7 @@ from executor.proving import Prover
 from executor.reconciling import Reconciler, insist
 from executor.rehearsing import Rehearsal
 from executor.reporting import Reports
+from executor.second_look import SecondLook
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
 from executor.snapshot import draft, market_row
@@ -87,6 +88,7 @@ class Executor:
             examine=self._objection if settings.mode == "live" else None,
         )  # fmt: skip
         self._reconciler = Reconciler(self._venue, self._chronicle)
+        self._second_look = SecondLook(stage.still, self._around.signs, self._reconciler)
         self._accepter = Accepter(self._chronicle, self._reconciler, stage.kill)
         self._dispatcher = Dispatcher(
             self._chronicle, self._counters, self._around.signs, stage.log.warning
@@ -166,6 +168,7 @@ class Executor:
             return False
         self._counters.add("recoveries")
         self._around.ready = True
+        self._second_look.begin()
         self._say_what_was_found()
         if await self._governor.reconcile(Cause.START, self._until_true):
             self._around.signs.strangers_known = frozenset(self._chronicle.state.strangers)
@@ -221,6 +224,9 @@ class Executor:
         self._chronicle.rotate_when_full()
         around.signs.clock_offset_ms = self._reconciler.clock_offset_ms
         around.channel_up = self._channel.up
+        stood_still = self._second_look.look()
+        if stood_still:
+            self._stage.log.warning("%s", stood_still)
         around.signs.difference = around.signs.difference or self._reconciler.difference
         around.look(taking=self._governor.taking)
         self._governor.look(around.signs, around.derived.exposure, settings.risk)
@@ -233,7 +239,6 @@ class Executor:
                 self._tasks.add(task)
         if self._taker.launcher is not None:
             self._mender.look(self._taker.launcher, settings)
-        self._heed_short_cash()
         if self._governor.asked:
             self._keep(self._governor.obey(self._until_true_again, around.signs))
         if self._accepter.asked:
@@ -242,15 +247,6 @@ class Executor:
             self._counters.set("nonces_missing", self._refill.missing)
         self._onlookers.show(self._chronicle, around)
         self._require()
-
-    def _heed_short_cash(self) -> None:
-        """The venue says that cash is missing: compare at once; maybe it was only for a moment."""
-        signs = self._around.signs
-        if signs.short_of_cash and not self._reconciler.urgent:
-            self._reconciler.urgent = True
-        elif self._reconciler.agreed:
-            signs.short_of_cash = ""
-        self._reconciler.agreed = False
 
     def _mark(self) -> None:
         """The worth of everything, once an hour, at the start of a day, and after a halt."""

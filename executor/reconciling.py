@@ -59,17 +59,21 @@ class Reconciler:
         self._running: asyncio.Future[None] | None = None
         self.difference = ""
         """What nobody could explain, in words; empty if all is well."""
-        self.agreed = False
-        """The last comparison found nothing; whoever looks takes it back."""
         self.clock_offset_ms = 0
-        self.urgent = False
-        """Something makes us doubt: compare as soon as possible."""
+        self._doubts = 0
+        self.trusted = True
+        """Nothing has made us doubt since a comparison that agreed began: see `doubt`."""
 
     @property
     def quiet(self) -> bool:
         """Whether nothing is on its way."""
         state = self._chronicle.state
         return not state.open_flights and not state.ledger.unconfirmed
+
+    def doubt(self) -> None:
+        """Something makes us doubt what we know: compare as soon as possible, all of it."""
+        self._doubts += 1
+        self.trusted = False
 
     def look(self, limits: RiskSettings) -> "asyncio.Future[None] | None":
         """Begin what is due; its task, if it has just begun."""
@@ -79,7 +83,7 @@ class Reconciler:
         if now_s - self._clock_s > CLOCK_EVERY_S:
             self._clock_s = now_s
             self._running = asyncio.ensure_future(self._ask_clock())
-        elif self.urgent or now_s - self._compared_s > COMPARE_EVERY_S:
+        elif not self.trusted or now_s - self._compared_s > COMPARE_EVERY_S:
             self._compared_s = now_s
             self._running = asyncio.ensure_future(self._compare_all(limits))
         else:
@@ -93,12 +97,16 @@ class Reconciler:
 
     async def _compare_all(self, limits: RiskSettings) -> None:
         now_s = time.monotonic()
-        positions = self.urgent or now_s - self._positions_s > POSITIONS_EVERY_S or self._ended()
+        doubts = self._doubts
+        positions = (
+            not self.trusted or now_s - self._positions_s > POSITIONS_EVERY_S or self._ended()
+        )
         before = self._chronicle.version
         found = await self.compare(limits, positions=positions)
         if found is None or found.clean:
             if found is not None:
-                self.urgent, self.difference, self.agreed = False, "", True
+                self.difference = ""
+                self.trusted = self.trusted or self._doubts == doubts
                 self._positions_s = now_s if positions else self._positions_s
             return
         if not self.quiet or self._chronicle.version != before:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
 from executor.modes import may_send
+from shm import stillness
 from shm.codes import Mode, Outcome, Purpose, Refusal, Side
 from shm.fees import share_fee_e8
 from shm.layout import Market
@@ -77,6 +78,8 @@ class Standing:
     feed_silence_ns: int
     restarted_ms: int
     """When the venue was last seen to restart; 0: never."""
+    turn_age_ns: int = 0
+    """Since the loop last turned, by the clock that goes on while the machine sleeps."""
     resting: frozenset[int] = field(default_factory=frozenset)
     """Keys of markets where an order of ours may rest."""
 
@@ -173,6 +176,10 @@ def _fence(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
 
 def _stale(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
     """Whether a leg's book is not to be trusted now, whatever it was when the signal was made."""
+    if (
+        standing.turn_age_ns > stillness.LIMIT_NS
+    ):  # a sleep is in no age: all that is known may be old
+        return True
     if abs(standing.feed_silence_ns) > limits.max_feed_silence_ms * 1_000_000:
         return True
     oldest_ns = standing.now_ns - limits.max_quote_age_ms * 1_000_000

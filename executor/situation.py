@@ -184,6 +184,7 @@ class Surroundings:
             facts_age_ms=(now_ns - self._confirmed_ns) // 1_000_000,
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,
+            turn_age_ns=self._stage.still.turn_age_ns,
         )
 
     def note_edge(self, basket: int, now_ms: int) -> None:

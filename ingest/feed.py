@@ -40,6 +40,7 @@ class Feed:
         self._tasks: list[asyncio.Task[None]] = []
         self._asked_s: dict[int, float] = {}
         """By row: when a snapshot was asked for that has not come yet."""
+        self._stops = stage.still.stops
 
     async def run(self) -> None:
         """Follow the markets until the stage stops."""
@@ -48,6 +49,7 @@ class Feed:
             while not self._stage.stopping:
                 if self._markets.changed():
                     self._adopt(*self._markets.read())
+                self._mind_stillness()
                 self._follow_keeper()
                 self._follow_settings()
                 self._ask_again()
@@ -59,6 +61,18 @@ class Feed:
                 connection.stop()
             for task in self._tasks:
                 task.cancel()
+
+    def _mind_stillness(self) -> None:
+        """What waited in a socket while we stood still is old, and looks new: begin anew."""
+        still = self._stage.still
+        if still.stops == self._stops:
+            return
+        self._stops = still.stops
+        self._stage.log.warning("stood still for %.1f s: all books anew", still.lasted_ns / 1e9)
+        for connection in self._connections:
+            if connection.connected:
+                self.closed(connection.number)
+                connection.reopen()
 
     # --- settings and modes ---------------------------------------------------------------------
 

@@ -349,6 +349,8 @@ class Cause(IntEnum):
     """The reason for a pause is over."""
     BALANCE = 21
     """The venue says that cash or allowance is missing."""
+    STOOD_STILL = 22
+    """The process was stopped, or the machine slept."""
 
 
 class LegState(IntEnum):

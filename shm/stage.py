@@ -31,6 +31,7 @@ from shm.placement import pin
 from shm.process import resident_bytes
 from shm.roles import HEARTBEAT_PERIOD_NS, RoleHolder, RoleLock
 from shm.settings import Settings
+from shm.stillness import Stillness
 
 SLOW_CHECK_NS = 1_000_000_000
 """How often a stage measures itself and looks whether its world is still the same."""
@@ -86,6 +87,7 @@ class Stage:
         self._beat_ns = 0
         self._slow_ns = 0
         self._collections_before = 0
+        self.still = Stillness()
         self.stopping = False
 
     @property
@@ -116,6 +118,7 @@ class Stage:
         if now_ns - self._beat_ns < HEARTBEAT_PERIOD_NS:
             return
         self._beat_ns = now_ns
+        self.still.look()
         self.holder.fence.check()
         self.holder.beat(now_ns)
         if self._published.changed():

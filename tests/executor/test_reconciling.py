@@ -61,7 +61,7 @@ def desk(tmp_path):
 def test_what_agrees_agrees(desk):
     assert desk.compare().clean
     assert desk.all() == ""
-    assert desk.reconciler.agreed
+    assert desk.reconciler.trusted
     assert desk.until_true() == ""
 
 

@@ -97,6 +97,8 @@ MINUTE_NS = 60_000_000_000
         ({}, {"feed_silence_ns": 750_000_001}, Refusal.STALE),
         ({}, {"feed_silence_ns": -750_000_001}, Refusal.STALE),
         ({}, {"feed_silence_ns": 750_000_000}, None),
+        ({}, {"turn_age_ns": 1_500_000_001}, Refusal.STALE),  # e.g. the machine has slept
+        ({}, {"turn_age_ns": 1_500_000_000}, None),
         ({"quotes": edited(2, live=False)}, {}, Refusal.STALE),
         ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS - 1)}, {}, Refusal.STALE),
         ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS)}, {}, None),

@@ -1,0 +1,157 @@
+"""Second look: what shakes the ledger holds new baskets back until a later comparison agrees."""
+
+import asyncio
+
+import pytest
+
+from executor import reconciling
+from executor.breaker import Signs
+from executor.reconciling import Reconciler
+from executor.second_look import SecondLook
+from shm.limits import RiskSettings
+from shm.stillness import LIMIT_NS, Stillness
+from tests.executor.asked import AWAY, Asked
+from tests.executor.written import CASH_USD_E6, Written
+
+LIMITS = RiskSettings()
+
+
+class Desk:
+    def __init__(self, folder) -> None:
+        self.now_ns = 10**15
+        self.venue = Asked(CASH_USD_E6)
+        self.signs = Signs()
+        self.still = Stillness(lambda: self.now_ns)
+        self.reconciler = Reconciler(self.venue, Written(folder).begin().chronicle)
+        self.second = SecondLook(self.still, self.signs, self.reconciler)
+        self.wait(LIMIT_NS)
+
+    def wait(self, some_ns: int) -> str:
+        """Time passes, then the loop turns."""
+        self.now_ns += some_ns
+        self.still.look()
+        return self.second.look()
+
+    def turn(self) -> str:
+        return self.wait(50_000_000)
+
+    async def compare(self) -> None:
+        """What is due of comparisons is done."""
+        task = self.reconciler.look(LIMITS)
+        if task is not None:
+            await task
+
+    @property
+    def reasons(self) -> tuple[str, str]:
+        return self.signs.short_of_cash, self.signs.stood_still
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    monkeypatch.setattr(reconciling, "AGAIN_S", 0)
+    return Desk(tmp_path)
+
+
+def begun(desk) -> int:
+    return desk.venue.times("cash")
+
+
+async def calm(desk) -> None:
+    """Clock and cash were asked a moment ago, so that nothing is due by itself."""
+    await desk.compare()
+    await desk.compare()
+
+
+def test_a20_missing_cash_is_compared_at_once_and_forgotten_when_all_agrees(desk):
+    async def story() -> None:
+        await calm(desk)
+        before = begun(desk)
+        desk.signs.short_of_cash = "not enough balance"
+        assert desk.turn() == ""
+        assert desk.signs.short_of_cash
+        await desk.compare()
+        assert begun(desk) > before
+        desk.turn()
+        assert desk.reasons == ("", "")
+        # and the same again
+        desk.signs.short_of_cash = "not enough balance"
+        desk.turn()
+        assert desk.signs.short_of_cash
+        await desk.compare()
+        desk.turn()
+        assert desk.reasons == ("", "")
+        assert not begun(desk) % 2, "cash is read twice a comparison"
+        before = begun(desk)
+        desk.turn()
+        await desk.compare()
+        assert begun(desk) == before, "and then nothing is asked any more"
+
+    asyncio.run(story())
+
+
+def test_while_the_venue_does_not_answer_or_does_not_agree_it_stays(desk):
+    async def story() -> None:
+        await calm(desk)
+        desk.signs.short_of_cash = "not enough balance"
+        desk.turn()
+        desk.venue.script["cash"] = [AWAY, AWAY]
+        await desk.compare()
+        desk.turn()
+        assert desk.signs.short_of_cash
+        desk.venue.cash -= 5_000_000
+        await desk.compare()
+        desk.turn()
+        assert desk.signs.short_of_cash
+        assert "less than the journal" in desk.reconciler.difference
+        desk.venue.cash += 5_000_000
+        await desk.compare()
+        desk.turn()
+        assert desk.reasons == ("", "")
+
+    asyncio.run(story())
+
+
+def test_e2_after_a_standstill_nothing_new_until_a_comparison_agrees_and_ingest_had_time(tmp_path):
+    desk = Desk(tmp_path)
+
+    async def story() -> None:
+        await calm(desk)
+        assert desk.wait(600 * 10**9) == "stood still for 600.0 s"
+        assert desk.signs.stood_still == "stood still for 600.0 s"
+        await desk.compare()
+        desk.turn()
+        assert desk.signs.stood_still, "the others have not noticed yet"
+        desk.wait(LIMIT_NS)
+        assert desk.reasons == ("", "")
+        assert desk.turn() == ""
+
+    asyncio.run(story())
+
+
+def test_e2_a_comparison_that_began_before_the_standstill_proves_nothing(desk):
+    async def story() -> None:
+        await calm(desk)
+        desk.signs.short_of_cash = "not enough balance"
+        desk.turn()
+
+        def stops() -> int:
+            desk.wait(60 * 10**9)
+            return CASH_USD_E6
+
+        desk.venue.script["cash"] = [CASH_USD_E6, stops]
+        await desk.compare()
+        desk.wait(LIMIT_NS)
+        assert all(desk.reasons)
+        await desk.compare()
+        desk.turn()
+        assert desk.reasons == ("", "")
+
+    asyncio.run(story())
+
+
+def test_a_standstill_before_the_ledger_was_found_true_does_not_matter(desk):
+    desk.now_ns += 60 * 10**9
+    desk.still.look()
+    desk.second.begin()
+    assert desk.turn() == ""
+    assert desk.reasons == ("", "")
