@@ -63,8 +63,13 @@ class Mender:
                 continue
             now_ms = time.time_ns() // 1_000_000
             stock = stock_of(state.open_flights, state.ledger)
+            oldest_ns = time.monotonic_ns() - settings.risk.max_quote_age_ms * 1_000_000
             legs = self._books.standings(
-                flight, stock, state.tokens, inventory=settings.executor.inventory
+                flight,
+                stock,
+                state.tokens,
+                inventory=settings.executor.inventory,
+                oldest_ns=oldest_ns,
             )
             decision = decide(
                 flight, state.ledger, legs, now_ms=now_ms, budget=self._budget(settings)

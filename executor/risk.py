@@ -174,13 +174,18 @@ def _fence(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
     return standing.restarted_ms != 0 and since_ms < limits.fence_restart_s * 1_000
 
 
+def _silent(standing: Standing, limits: RiskSettings) -> bool:
+    """Whether no book at all is to be trusted: ingest, or we, may have stood still."""
+    # A machine's sleep is in no monotonic age: only the turn's is by the clock that goes on.
+    return (
+        abs(standing.feed_silence_ns) > limits.max_feed_silence_ms * 1_000_000
+        or standing.turn_age_ns > stillness.LIMIT_NS
+    )
+
+
 def _stale(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
     """Whether a leg's book is not to be trusted now, whatever it was when the signal was made."""
-    if (
-        standing.turn_age_ns > stillness.LIMIT_NS
-    ):  # a sleep is in no age: all that is known may be old
-        return True
-    if abs(standing.feed_silence_ns) > limits.max_feed_silence_ms * 1_000_000:
+    if _silent(standing, limits):
         return True
     oldest_ns = standing.now_ns - limits.max_quote_age_ms * 1_000_000
     return any(not quote.live or quote.changed_ns < oldest_ns for quote in wanted.quotes)
@@ -250,9 +255,10 @@ _CHECKS: tuple[tuple[Refusal, _Check], ...] = (
 
 
 def check_repair(standing: Standing, orders: int, limits: RiskSettings) -> Refusal | None:
-    """What speaks against a repair: the kill switch, the mode, the clock, the pace.
+    """What speaks against a repair: the kill switch, the mode, the clock, a silent feed, the pace.
 
     Limits of exposure do not: a repair is chosen because it leaves less at risk than nothing does.
+    A leg whose own book is old has no levels for it (executor/watching.py).
     """
     if standing.killed:
         return Refusal.KILLED
@@ -260,4 +266,6 @@ def check_repair(standing: Standing, orders: int, limits: RiskSettings) -> Refus
         return Refusal.MODE
     if abs(standing.clock_offset_ms) > limits.clock_block_ms:
         return Refusal.CLOCK
+    if _silent(standing, limits):
+        return Refusal.STALE
     return Refusal.RATE if standing.order_tokens < orders else None

@@ -1,6 +1,7 @@
 """What the books say at this moment, read from shared memory: best quotes, and whole ladders.
 
-A book counts only if ingest, as it runs now, holds it for live; anything else is shown as dead.
+A book counts only if ingest, as it runs now, holds it for live; anything else is shown as dead. A
+repair sees no levels of one that has not changed for too long either.
 """
 
 import struct
@@ -67,8 +68,13 @@ class Books:
             )
         return found
 
-    def standing(self, token: Token, held_e6: int, free_e6: int, other_e6: int) -> Standing:
-        """One leg as a repair sees it; no levels where the book is not to be trusted."""
+    def standing(
+        self, token: Token, held_e6: int, free_e6: int, other_e6: int, *, oldest_ns: int = 0
+    ) -> Standing:
+        """One leg as a repair sees it; no levels where the book is not to be trusted.
+
+        `oldest_ns`: monotonic time since which it has to have changed.
+        """
         market, outcome = token
         book = self._table.read(market.row)
         if (
@@ -76,6 +82,7 @@ class Books:
             or book.market_key != market.key
             or book.state != BookState.LIVE
             or book.epoch != self._roles.epoch(Role.INGEST)
+            or book.received_ns < oldest_ns
         ):
             return Standing(market, outcome, held_e6, (), (), market.tick_e4, free_e6, other_e6)
         tick_e4 = book.tick_e4 or market.tick_e4
@@ -83,7 +90,13 @@ class Books:
         return Standing(market, outcome, held_e6, asks, bids, tick_e4, free_e6, other_e6)
 
     def standings(
-        self, flight: Flight, stock: Stock, tokens: dict[str, Token], *, inventory: bool
+        self,
+        flight: Flight,
+        stock: Stock,
+        tokens: dict[str, Token],
+        *,
+        inventory: bool,
+        oldest_ns: int = 0,
     ) -> list[Standing]:
         """The legs of a basket, as they stand; `inventory`: what is held may be sold for it."""
         found = []
@@ -91,7 +104,9 @@ class Books:
             its, other = (leg.token, leg.other) if leg.side is Side.BUY else (leg.other, leg.token)
             other_e6 = stock.free_e6(other) if inventory else 0
             free_e6 = stock.sellable_e6(its)
-            found.append(self.standing(wanted(leg, tokens), held_e6, free_e6, other_e6))
+            found.append(
+                self.standing(wanted(leg, tokens), held_e6, free_e6, other_e6, oldest_ns=oldest_ns)
+            )
         return found
 
 

@@ -625,7 +625,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "halt is ignored by repairs": Bug(
         _repairs_heed_nothing,
-        _RISK + "test_a_repair_passes_limits_of_exposure_but_no_kill_no_mode_no_clock_and_no_pace",
+        _RISK
+        + "test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_no_pace",
     ),
     "no limit of pace": Bug(
         _without(risk, Refusal.RATE), _LIMITS + "test_a32_a_runaway_sends_no_more_than_the_burst"

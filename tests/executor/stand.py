@@ -14,6 +14,7 @@ from shm.layout import BOOK, BOOK_LEVELS, DESK_STATS, EXECUTOR_STATS, REPORT
 from shm.markets import MarketsWriter
 from shm.roles import RoleHolder
 from shm.settings import Settings
+from shm.stillness import Stillness
 from tests.executor.written import MARKETS, Written
 
 
@@ -40,6 +41,7 @@ class Stand:
             switches=SimpleNamespace(trading=True),
             kill=SimpleNamespace(look=lambda: self.killed, requested=lambda: self.killed),
             log=logging.getLogger("test"),
+            still=Stillness(),
         )
         self.venue = SimpleNamespace(idle=True, idle_connection=lambda: self.venue.idle or None)
         self.reports = Reports(self.fabric, self.counters)

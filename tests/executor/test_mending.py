@@ -1,5 +1,6 @@
 """Mending: what is decided is carried out once; while anything hangs, nothing is sent."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -47,16 +48,16 @@ class Desk(Stand):
         self.kept.append(work)
         work.close()
 
-    def prices(self, ask_e4: int = 6_000, bid_e4: int = 5_900) -> None:
+    def prices(self, ask_e4: int = 6_000, bid_e4: int = 5_900, **some: int) -> None:
         for one in MARKETS:
-            self.book(one, [(bid_e4, MANY)], [(ask_e4, MANY)])
+            self.book(one, [(bid_e4, MANY)], [(ask_e4, MANY)], **some)
 
     def look(self) -> None:
+        self.feed.beat(time.monotonic_ns())
+        self.stage.still.look()
         self.mender.look(self.launcher, Settings())
 
     def naked(self, *states: LegState):
-        import time
-
         flight = self.written.launch(created_ms=time.time_ns() // 1_000_000)
         states = states or (F, F, K)
         self.written.reply(flight, *states)
@@ -132,12 +133,32 @@ def test_nothing_leaves_after_the_kill_without_a_connection_or_beyond_the_pace(d
     desk.killed, desk.venue.idle = False, False
     desk.look()
     desk.venue.idle = True
-    import time
-
     desk.around.bucket.take(time.monotonic_ns(), desk.around.bucket.burst - MAX_LEGS + 1)
     desk.around.bucket.per_second = 0
     desk.look()
     assert desk.given == []
+
+
+def test_nobody_repairs_by_books_that_have_not_changed_for_too_long(desk):
+    flight = desk.naked()
+    limit_ns = Settings().risk.max_quote_age_ms * 1_000_000
+    desk.prices(received_ns=time.monotonic_ns() - limit_ns - 1)
+    desk.look()
+    assert desk.given == []
+    assert desk.state.flights[flight.id].state is FlightState.NAKED
+    desk.prices()
+    desk.look()
+    assert len(desk.given) == 1
+
+
+def test_nobody_repairs_while_ingest_is_silent(desk):
+    desk.naked()
+    limit_ns = Settings().risk.max_feed_silence_ms * 1_000_000
+    desk.feed.beat(time.monotonic_ns() - limit_ns - 1)
+    desk.mender.look(desk.launcher, Settings())
+    assert desk.given == []
+    desk.look()
+    assert len(desk.given) == 1
 
 
 def test_nothing_leaves_while_something_waits_to_be_written(desk):
@@ -169,7 +190,6 @@ def test_a_basket_whose_time_is_over_is_kept_also_where_nothing_may_be_sent(desk
 
 def sold_naked(desk, *states: LegState):
     """A trio is complete; the opposite basket, whose first leg sells its YES, ended like this."""
-    import time
 
     at_ms = time.time_ns() // 1_000_000
     desk.written.complete(desk.written.launch(created_ms=at_ms))

@@ -208,13 +208,15 @@ def test_no_limit_is_ever_passed(prices, at_risk, equity):
     assert in_all + units * sum(costs) <= min(500_000_000, equity // 4)
 
 
-def test_a_repair_passes_limits_of_exposure_but_no_kill_no_mode_no_clock_and_no_pace():
+def test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_no_pace():
     full = exposed(total_usd_e6=10**12, naked_usd_e6=10**12)
     assert check_repair(standing(exposure=full, mode=Mode.REDUCE_ONLY), 3, LIMITS) is None
     for state, reason in (
         ({"killed": True}, Refusal.KILLED),
         ({"mode": Mode.CANCEL_ONLY}, Refusal.MODE),
         ({"clock_offset_ms": 501}, Refusal.CLOCK),
+        ({"feed_silence_ns": 750_000_001}, Refusal.STALE),
+        ({"turn_age_ns": 1_500_000_001}, Refusal.STALE),
         ({"order_tokens": 2}, Refusal.RATE),
     ):
         assert check_repair(standing(**state), 3, LIMITS) is reason

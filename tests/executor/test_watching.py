@@ -54,6 +54,16 @@ def test_a_book_that_is_not_live_is_shown_as_dead_and_repairs_see_no_levels(stan
     assert (standing.asks, standing.bids, standing.held_e6) == ((), (), 5)
 
 
+def test_of_a_book_that_has_not_changed_for_too_long_repairs_see_no_levels(stand):
+    stand.book(LIVE, BIDS, ASKS)
+    changed_ns = stand.books.quote(LIVE.row).changed_ns
+    seen = stand.books.standing((LIVE, Outcome.YES), 5, 5, 0, oldest_ns=changed_ns)
+    assert seen.asks
+    assert seen.bids
+    old = stand.books.standing((LIVE, Outcome.YES), 5, 5, 0, oldest_ns=changed_ns + 1)
+    assert (old.asks, old.bids, old.held_e6) == ((), (), 5)
+
+
 def test_the_books_of_a_dead_ingest_are_dead_at_once(stand, segments):
     assert stand.books.quote(LIVE.row).live
     RoleHolder(Fabric(segments, Role.INGEST).segment("control", writable=True), Role.INGEST)
