@@ -35,7 +35,7 @@ from shm.roles import Health, RoleDeputy, RoleLock, RoleTable, health
 from shm.settings import Settings
 from shm.sources import Loaded, derived, read, with_values
 from shm.stage import KILL_SIGNAL, LOG_FORMAT
-from shm.stillness import Stillness
+from shm.stillness import WATCHER_LIMIT_NS, Stillness
 from shm.supervision import Supervision
 from shm.system import create_all, destroy_all
 
@@ -182,7 +182,7 @@ class Watch:
         self._settings = require_settings(fabric)
         self.kill = Kill(fabric, self._settings.var_path)
         self._crashes: dict[str, deque[float]] = defaultdict(deque)
-        self._still = Stillness()
+        self._still = Stillness(limit_ns=WATCHER_LIMIT_NS)
 
     def look(self) -> None:
         """Look at every stage once, and at the settings."""

@@ -27,7 +27,7 @@ from shm.kill import Kill
 from shm.passwords import handed
 from shm.roles import START_GRACE_NS, RoleTable, health
 from shm.stage import KILL_SIGNAL
-from shm.stillness import Stillness
+from shm.stillness import WATCHER_LIMIT_NS, Stillness
 from shm.supervision import Supervision
 
 WATCH_S = 0.1
@@ -94,7 +94,7 @@ class Tree:
         self._supervision = supervision
         self._password = password
         """Of the wallet's key file; each executor that is started is handed it, and nobody else."""
-        self._still = Stillness()
+        self._still = Stillness(limit_ns=WATCHER_LIMIT_NS)
         self.children = children
 
     def start(self) -> None:

@@ -42,9 +42,15 @@ class Signs:
     identity: str = ""
     """and an order id in a reply that nobody here knows."""
     short_of_cash: str = ""
-    """The venue refused an order for want of cash or allowance."""
+    """The venue refused an order for want of cash or allowance,"""
+    shortages: int = 0
+    """so often so far,"""
+    short_again: str = ""
+    """and again soon after both had agreed on the cash."""
+    stops_heeded: int = 0
+    """How often we stood still (shm/stillness.py), as far as somebody has acted on it,"""
     stood_still: str = ""
-    """So did we, or the machine: what is known may be old."""
+    """and what is known may be old because of it."""
     difference: str = ""
     """What a comparison could not explain."""
     strangers_known: frozenset[str] = frozenset()
@@ -155,6 +161,9 @@ def _venue(
     if signs.identity:
         text = f"the venue calls an order {signs.identity[:20]}…, which is none of ours"
         yield Demand(Mode.HALTED, Cause.IDENTITY, text)
+    if signs.short_again:
+        text = f"{signs.short_again}: the cash agrees, so an allowance? `polytrio doctor` knows"
+        yield Demand(Mode.HALTED, Cause.BALANCE, text)
     if signs.short_of_cash:
         yield Demand(Mode.REDUCE_ONLY, Cause.BALANCE, signs.short_of_cash)
 
@@ -194,4 +203,5 @@ def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -
         case LegReason.BANNED:
             signs.banned = text or "the venue does not let this account trade"
         case LegReason.BALANCE:
+            signs.shortages += 1
             signs.short_of_cash = text or "the venue says that cash is missing"

@@ -226,7 +226,9 @@ class Executor:
         around.channel_up = self._channel.up
         stood_still = self._second_look.look()
         if stood_still:
-            self._stage.log.warning("%s", stood_still)
+            self._stage.log.warning("%s: all connections anew", stood_still)
+            self._venue.renew()
+            self._channel.renew()
         around.signs.difference = around.signs.difference or self._reconciler.difference
         around.look(taking=self._governor.taking)
         self._governor.look(around.signs, around.derived.exposure, settings.risk)

@@ -166,6 +166,6 @@ class Governor:
     def _forgive(self, signs: Signs) -> None:
         """What the operator has seen does not halt again by itself; it does if it happens again."""
         signs.unauthorized = signs.banned = signs.identity = ""
-        signs.short_of_cash = signs.stood_still = ""
+        signs.short_of_cash = signs.short_again = signs.stood_still = ""
         signs.difference = signs.journal_trouble = ""
         signs.strangers_known = frozenset(self._chronicle.state.strangers)

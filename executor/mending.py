@@ -53,7 +53,12 @@ class Mender:
         self._timeout_s = 0.0
 
     def look(self, launcher: Launcher, settings: Settings) -> None:
-        """Decide for every basket that stands alone."""
+        """Decide for every basket that stands alone.
+
+        Not after we stood still: what is known is old, and a basket's time begins when it is not.
+        """
+        if self._around.held_up or self._around.signs.stood_still:
+            return
         state = self._chronicle.state
         self._timeout_s = settings.executor.reply_timeout_ms / 1e3
         for flight in state.open_flights:

@@ -74,6 +74,7 @@ class Reconciler:
         """Something makes us doubt what we know: compare as soon as possible, all of it."""
         self._doubts += 1
         self.trusted = False
+        self._clock_s = 0.0  # the clock, too, and first
 
     def look(self, limits: RiskSettings) -> "asyncio.Future[None] | None":
         """Begin what is due; its task, if it has just begun."""
@@ -83,7 +84,7 @@ class Reconciler:
         if now_s - self._clock_s > CLOCK_EVERY_S:
             self._clock_s = now_s
             self._running = asyncio.ensure_future(self._ask_clock())
-        elif not self.trusted or now_s - self._compared_s > COMPARE_EVERY_S:
+        elif now_s - self._compared_s > (COMPARE_EVERY_S if self.trusted else RETRY_S):
             self._compared_s = now_s
             self._running = asyncio.ensure_future(self._compare_all(limits))
         else:

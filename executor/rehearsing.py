@@ -133,5 +133,5 @@ def _standing(now_ns: int) -> risk.Standing:
         now_ns=now_ns, now_ms=_DAY_MS, killed=False, mode=Mode.ARMED, equity_usd_e6=10**10,
         exposure=Exposure(), order_tokens=15, orders_today=0, last_basket_ms={},
         baskets_this_hour={}, edge_since_ms={}, clock_offset_ms=0, facts_age_ms=0,
-        feed_silence_ns=0, restarted_ms=0, turn_age_ns=0,
+        feed_silence_ns=0, restarted_ms=0, held_up=False,
     )  # fmt: skip

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
 from executor.modes import may_send
-from shm import stillness
 from shm.codes import Mode, Outcome, Purpose, Refusal, Side
 from shm.fees import share_fee_e8
 from shm.layout import Market
@@ -78,8 +77,8 @@ class Standing:
     feed_silence_ns: int
     restarted_ms: int
     """When the venue was last seen to restart; 0: never."""
-    turn_age_ns: int = 0
-    """Since the loop last turned, by the clock that goes on while the machine sleeps."""
+    held_up: bool
+    """We, or the machine, stood still, and have not looked around since: any age may be wrong."""
     resting: frozenset[int] = field(default_factory=frozenset)
     """Keys of markets where an order of ours may rest."""
 
@@ -176,11 +175,8 @@ def _fence(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
 
 def _silent(standing: Standing, limits: RiskSettings) -> bool:
     """Whether no book at all is to be trusted: ingest, or we, may have stood still."""
-    # A machine's sleep is in no monotonic age: only the turn's is by the clock that goes on.
-    return (
-        abs(standing.feed_silence_ns) > limits.max_feed_silence_ms * 1_000_000
-        or standing.turn_age_ns > stillness.LIMIT_NS
-    )
+    silence_ns = abs(standing.feed_silence_ns)
+    return standing.held_up or silence_ns > limits.max_feed_silence_ms * 1_000_000
 
 
 def _stale(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:

@@ -8,37 +8,46 @@ from executor.breaker import Signs
 from executor.reconciling import Reconciler
 from shm.stillness import Stillness
 
+SHORT_AGAIN_MS = 60_000
+"""Cash that is missing again so soon after both agreed on it is not what is missing."""
+
 
 class SecondLook:
-    """See the module. `look` is called on every turn."""
+    """See the module. `look` is called on every turn, before anything is decided in it."""
 
     def __init__(self, still: Stillness, signs: Signs, reconciler: Reconciler) -> None:
         self._still = still
         self._signs = signs
         self._reconciler = reconciler
-        self._stops = still.stops
-        self._doubting = False
+        self._shortages = signs.shortages
+        self._agreed_ms = -SHORT_AGAIN_MS
+        """When a shortage was last found to be none."""
 
     def begin(self) -> None:
-        """The ledger has just been found true: what was before does not matter."""
-        self._stops = self._still.stops
+        """The ledger is about to be found true: what was before does not matter."""
+        self._still.look()
+        self._signs.stops_heeded = self._still.stops
 
     def look(self) -> str:
         """Ask for a comparison, or believe the one that came; what it stood still for, in words."""
-        signs, reconciler, news = self._signs, self._reconciler, ""
-        if self._still.stops != self._stops:
-            self._stops = self._still.stops
-            news = f"stood still for {self._still.lasted_ns / 1e9:.1f} s"
-            signs.stood_still = news
-            self._doubt()
-        elif signs.short_of_cash and not self._doubting:
-            self._doubt()
+        signs, still, news = self._signs, self._still, ""
+        still.look()  # whoever is first after a stop has to know of it
+        if still.stops != signs.stops_heeded:
+            signs.stops_heeded = still.stops
+            signs.stood_still = news = f"stood still for {still.lasted_ns / 1e9:.1f} s"
+            self._reconciler.doubt()
+        if signs.shortages != self._shortages:
+            self._shortages = signs.shortages
+            if signs.now_ms - self._agreed_ms < SHORT_AGAIN_MS:
+                signs.short_again = signs.short_of_cash
+            self._reconciler.doubt()
         # Others have to notice, too: ingest throws away what waited in its sockets.
-        if self._doubting and reconciler.trusted and not self._still.recent:
-            self._doubting = False
-            signs.short_of_cash = signs.stood_still = ""
+        if self._reconciler.trusted and not still.recent:
+            self._believe()
         return news
 
-    def _doubt(self) -> None:
-        self._doubting = True
-        self._reconciler.doubt()
+    def _believe(self) -> None:
+        signs = self._signs
+        if signs.short_of_cash:
+            self._agreed_ms = signs.now_ms
+        signs.short_of_cash = signs.stood_still = ""

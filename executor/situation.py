@@ -184,8 +184,13 @@ class Surroundings:
             facts_age_ms=(now_ns - self._confirmed_ns) // 1_000_000,
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,
-            turn_age_ns=self._stage.still.turn_age_ns,
+            held_up=self.held_up,
         )
+
+    @property
+    def held_up(self) -> bool:
+        """Whether we stood still and nobody has heeded it yet (executor/second_look.py)."""
+        return self._stage.still.unheeded(self.signs.stops_heeded)
 
     def note_edge(self, basket: int, now_ms: int) -> None:
         """Remember since when a basket's edge has been offered."""

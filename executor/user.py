@@ -63,6 +63,13 @@ class UserChannel:
         self.up = False
         self.connections = 0
         """How often the channel was opened; it may have missed something before each."""
+        self._channel: ClientConnection | None = None
+
+    def renew(self) -> None:
+        """Open it anew: after a sleep the other side may have forgotten it."""
+        self.up = False
+        if self._channel is not None:
+            self._channel.transport.abort()
 
     async def run(self) -> None:
         """Connect, listen, reconnect; until cancelled."""
@@ -76,12 +83,13 @@ class UserChannel:
                     ping_interval=None,  # the venue wants the word PING
                 ) as channel:
                     failures = 0
+                    self._channel = channel
                     await self._listen(channel)
-                trouble = "closed by the venue"
+                trouble = "closed"
             except (OSError, TimeoutError, websockets.WebSocketException) as error:
                 trouble = str(error) or type(error).__name__
             finally:
-                self.up = False
+                self.up, self._channel = False, None
             ceiling_s = min(RECONNECT_CAP_S, RECONNECT_BASE_S * 2 ** min(failures, 16))
             wait_s = random.uniform(0, ceiling_s)
             failures += 1

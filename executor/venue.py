@@ -89,6 +89,12 @@ class Venue:
             trouble = await connection.open() or trouble
         return trouble
 
+    def renew(self) -> None:
+        """Drop what waits for no answer: after a sleep the other side may have forgotten it."""
+        for connection in (self._reads, *self.order_connections):
+            if not connection.busy:
+                connection.close()
+
     def idle_connection(self) -> HttpConnection | None:
         """An order connection that can send at once."""
         for connection in self.order_connections:

@@ -69,7 +69,7 @@ class Books:
         return found
 
     def standing(
-        self, token: Token, held_e6: int, free_e6: int, other_e6: int, *, oldest_ns: int = 0
+        self, token: Token, held_e6: int, free_e6: int, other_e6: int, *, oldest_ns: int
     ) -> Standing:
         """One leg as a repair sees it; no levels where the book is not to be trusted.
 
@@ -96,7 +96,7 @@ class Books:
         tokens: dict[str, Token],
         *,
         inventory: bool,
-        oldest_ns: int = 0,
+        oldest_ns: int,
     ) -> list[Standing]:
         """The legs of a basket, as they stand; `inventory`: what is held may be sold for it."""
         found = []

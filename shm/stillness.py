@@ -11,6 +11,8 @@ from shm.roles import HEARTBEAT_LIMIT_NS
 
 LIMIT_NS = HEARTBEAT_LIMIT_NS
 """What stands still for longer alone is killed by whoever watches it; so the watcher did, too."""
+WATCHER_LIMIT_NS = HEARTBEAT_LIMIT_NS // 2
+"""A watcher that was held up for so long judges nobody: the last beats may be older than that."""
 
 
 def boot_ns() -> int:
@@ -21,8 +23,9 @@ def boot_ns() -> int:
 class Stillness:
     """See the module. `look` is called on every turn of the loop."""
 
-    def __init__(self, clock: Callable[[], int] = boot_ns) -> None:
+    def __init__(self, clock: Callable[[], int] = boot_ns, limit_ns: int = LIMIT_NS) -> None:
         self._clock = clock
+        self._limit_ns = limit_ns
         self._looked_ns = self._resumed_ns = clock()
         self.stops = 0
         """How often it has stood still so far,"""
@@ -33,18 +36,17 @@ class Stillness:
         """Whether it has stood still since the last call."""
         now_ns = self._clock()
         lasted_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
-        if lasted_ns <= LIMIT_NS:
+        if lasted_ns <= self._limit_ns:
             return False
         self.stops += 1
         self.lasted_ns, self._resumed_ns = lasted_ns, now_ns
         return True
 
-    @property
-    def turn_age_ns(self) -> int:
-        """Since the last look: beyond the limit it stands still, and nobody has noticed yet."""
-        return self._clock() - self._looked_ns
+    def unheeded(self, stops: int) -> bool:
+        """Whether it stood still after somebody has seen `stops` of them: noticed here or not."""
+        return self.stops != stops or self._clock() - self._looked_ns > self._limit_ns
 
     @property
     def recent(self) -> bool:
         """Whether it stood still, or began, a moment ago: nobody else could prove itself yet."""
-        return self._looked_ns - self._resumed_ns < LIMIT_NS
+        return self._looked_ns - self._resumed_ns < self._limit_ns

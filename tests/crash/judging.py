@@ -22,8 +22,6 @@ from tests.crash.report import Report
 
 ON_ITS_WAY_MS = 1_000
 """From the decision to the exchange, which notes when it came, on a busy machine."""
-LIVES_AN_ORDER = 10
-"""In so many lives there is at least one order, or the campaign is about nothing."""
 Times = list[tuple[int, int]]
 
 
@@ -46,11 +44,9 @@ def judge(place: Place, report: Report, halts: Times, peaces: Times) -> None:
     secrets, report.hidden = c7_hidden(place.secret_places(), canaries_of(*place.secret_files))
     findings += secrets
     findings += c8_fresh(story, QUOTE_AGE_MS + ON_ITS_WAY_MS)
-    report.orders = len(story.accepted())
-    if report.orders * LIVES_AN_ORDER < report.cycles:
-        report.findings.append(f"{report.orders} orders in {report.cycles} lives prove nothing")
     report.findings += [f"{one.check} line {one.seq}: {one.text}" for one in findings]
     counters, sweeps = place.counters()
+    report.orders = len(story.accepted())
     report.trades = len(story.of("trade"))
     report.failed = sum(1 for one in story.of("trade_status") if one["status"] == "FAILED")
     report.doubts, report.repairs = counters.orders_doubt, counters.repairs_sent

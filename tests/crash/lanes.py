@@ -13,6 +13,10 @@ from tests.crash.report import Report, total
 
 CHAPTER = 250
 """Lives with one exchange and one journal."""
+LIVES_AN_ORDER = 10
+"""In so many lives there is at least one order, or the campaign is about nothing;"""
+LIVES_THAT_TELL = 100
+"""below so many that may be chance."""
 LANES = 2 * (os.cpu_count() or 1)
 
 
@@ -53,4 +57,7 @@ def side_by_side(
                 waiting = []
     summed = total(reports)
     summed.seconds = time.monotonic() - began_s
+    if summed.cycles >= LIVES_THAT_TELL and summed.orders * LIVES_AN_ORDER < summed.cycles:
+        text = f"{summed.orders} orders in {summed.cycles} lives: nothing is proven by that"
+        summed.findings.append(text)
     return summed

@@ -130,6 +130,7 @@ HALT, REDUCE = Mode.HALTED, Mode.REDUCE_ONLY
         (State(), Exposure(), {"banned": "no"}, (HALT, Cause.BANNED)),
         (State(), Exposure(), {"identity": "0x12"}, (HALT, Cause.IDENTITY)),
         (State(), Exposure(), {"short_of_cash": "no"}, (REDUCE, Cause.BALANCE)),
+        (State(), Exposure(), {"short_again": "no"}, (HALT, Cause.BALANCE)),
         (State(), Exposure(), {"stood_still": "for long"}, (Mode.CANCEL_ONLY, Cause.STOOD_STILL)),
     ],
 )  # fmt: skip

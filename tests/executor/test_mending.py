@@ -13,12 +13,14 @@ from executor.repairing import REPAIRS_MAX
 from shm.codes import Cause, FlightState, LegState, Mode, Purpose, Side
 from shm.layout import MAX_LEGS
 from shm.settings import Settings
+from shm.stillness import LIMIT_NS
 from tests.executor.stand import Stand
 from tests.executor.test_launching import ACCOUNT
 from tests.executor.written import MARKETS, SIZE_E6
 
 F, K, D = LegState.FILLED, LegState.KILLED, LegState.DOUBT
 MANY = 1_000 * SIZE_E6
+SHORT_OF_TIME = replace(Settings(), risk=replace(Settings().risk, max_naked_ms=1))
 
 
 class Desk(Stand):
@@ -147,6 +149,21 @@ def test_nobody_repairs_by_books_that_have_not_changed_for_too_long(desk):
     assert desk.given == []
     assert desk.state.flights[flight.id].state is FlightState.NAKED
     desk.prices()
+    desk.look()
+    assert len(desk.given) == 1
+
+
+def test_e2_after_a_standstill_nobody_repairs_or_gives_up_before_all_was_compared(desk):
+    flight = desk.naked()
+    desk.stage.still._looked_ns -= 10 * LIMIT_NS
+    for _ in range(2):  # first nobody has heeded it, then it is being compared
+        desk.mender.look(desk.launcher, SHORT_OF_TIME)
+        assert desk.given == []
+        assert desk.state.flights[flight.id].state is FlightState.NAKED
+        desk.around.signs.stood_still = "stood still for 15.0 s"
+        desk.stage.still.look()
+        desk.around.signs.stops_heeded = desk.stage.still.stops
+    desk.around.signs.stood_still = ""
     desk.look()
     assert len(desk.given) == 1
 

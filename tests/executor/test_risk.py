@@ -51,7 +51,7 @@ def standing(**some) -> Standing:
         now_ns=NOW_NS, now_ms=NOW_MS, killed=False, mode=Mode.ARMED, equity_usd_e6=10**10,
         exposure=Exposure(), order_tokens=15, orders_today=0, last_basket_ms={},
         baskets_this_hour={}, edge_since_ms={}, clock_offset_ms=0, facts_age_ms=0,
-        feed_silence_ns=0, restarted_ms=0,
+        feed_silence_ns=0, restarted_ms=0, held_up=False,
     )  # fmt: skip
     return replace(base, **some)
 
@@ -97,8 +97,7 @@ MINUTE_NS = 60_000_000_000
         ({}, {"feed_silence_ns": 750_000_001}, Refusal.STALE),
         ({}, {"feed_silence_ns": -750_000_001}, Refusal.STALE),
         ({}, {"feed_silence_ns": 750_000_000}, None),
-        ({}, {"turn_age_ns": 1_500_000_001}, Refusal.STALE),  # e.g. the machine has slept
-        ({}, {"turn_age_ns": 1_500_000_000}, None),
+        ({}, {"held_up": True}, Refusal.STALE),  # e.g. the machine has slept
         ({"quotes": edited(2, live=False)}, {}, Refusal.STALE),
         ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS - 1)}, {}, Refusal.STALE),
         ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS)}, {}, None),
@@ -216,7 +215,7 @@ def test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_n
         ({"mode": Mode.CANCEL_ONLY}, Refusal.MODE),
         ({"clock_offset_ms": 501}, Refusal.CLOCK),
         ({"feed_silence_ns": 750_000_001}, Refusal.STALE),
-        ({"turn_age_ns": 1_500_000_001}, Refusal.STALE),
+        ({"held_up": True}, Refusal.STALE),
         ({"order_tokens": 2}, Refusal.RATE),
     ):
         assert check_repair(standing(**state), 3, LIMITS) is reason

@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from executor import reconciling
-from executor.breaker import Signs
+from executor.breaker import Signs, demands, note_reply
+from executor.exposure import Exposure
 from executor.reconciling import Reconciler
-from executor.second_look import SecondLook
+from executor.second_look import SHORT_AGAIN_MS, SecondLook
+from executor.state import State
+from shm.codes import Cause, LegReason, Mode
 from shm.limits import RiskSettings
 from shm.stillness import LIMIT_NS, Stillness
 from tests.executor.asked import AWAY, Asked
@@ -24,62 +27,74 @@ class Desk:
         self.still = Stillness(lambda: self.now_ns)
         self.reconciler = Reconciler(self.venue, Written(folder).begin().chronicle)
         self.second = SecondLook(self.still, self.signs, self.reconciler)
-        self.wait(LIMIT_NS)
+        self.second.begin()
+        self.pass_time(2)
 
     def wait(self, some_ns: int) -> str:
         """Time passes, then the loop turns."""
         self.now_ns += some_ns
-        self.still.look()
+        self.signs.now_ms = self.now_ns // 1_000_000
         return self.second.look()
 
     def turn(self) -> str:
         return self.wait(50_000_000)
 
+    def refuse(self) -> None:
+        """The venue says that cash is missing."""
+        note_reply(self.signs, LegReason.BALANCE, "not enough balance", 0)
+
     async def compare(self) -> None:
-        """What is due of comparisons is done."""
-        task = self.reconciler.look(LIMITS)
-        if task is not None:
-            await task
+        """What is due is done: the clock is asked, then all is compared."""
+        for _ in range(2):
+            task = self.reconciler.look(LIMITS)
+            if task is not None:
+                await task
+
+    def pass_time(self, seconds: int) -> None:
+        """Turn after turn, none of them late."""
+        for _ in range(seconds):
+            self.wait(10**9)
 
     @property
     def reasons(self) -> tuple[str, str]:
         return self.signs.short_of_cash, self.signs.stood_still
 
 
+def impatient(tmp_path, monkeypatch) -> Desk:
+    for name in ("AGAIN_S", "RETRY_S"):
+        monkeypatch.setattr(reconciling, name, 0)
+    return Desk(tmp_path)
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    monkeypatch.setattr(reconciling, "AGAIN_S", 0)
-    return Desk(tmp_path)
+    return impatient(tmp_path, monkeypatch)
 
 
 def begun(desk) -> int:
     return desk.venue.times("cash")
 
 
-async def calm(desk) -> None:
-    """Clock and cash were asked a moment ago, so that nothing is due by itself."""
-    await desk.compare()
-    await desk.compare()
-
-
 def test_a20_missing_cash_is_compared_at_once_and_forgotten_when_all_agrees(desk):
     async def story() -> None:
-        await calm(desk)
+        await desk.compare()
         before = begun(desk)
-        desk.signs.short_of_cash = "not enough balance"
+        desk.refuse()
         assert desk.turn() == ""
         assert desk.signs.short_of_cash
         await desk.compare()
         assert begun(desk) > before
         desk.turn()
         assert desk.reasons == ("", "")
-        # and the same again
-        desk.signs.short_of_cash = "not enough balance"
+        # and the same again, much later
+        desk.pass_time(SHORT_AGAIN_MS // 1_000)
+        desk.refuse()
         desk.turn()
         assert desk.signs.short_of_cash
         await desk.compare()
         desk.turn()
         assert desk.reasons == ("", "")
+        assert not desk.signs.short_again
         assert not begun(desk) % 2, "cash is read twice a comparison"
         before = begun(desk)
         desk.turn()
@@ -89,10 +104,47 @@ def test_a20_missing_cash_is_compared_at_once_and_forgotten_when_all_agrees(desk
     asyncio.run(story())
 
 
+def test_a20_cash_that_is_missing_again_although_both_agree_halts(desk):
+    async def story() -> None:
+        await desk.compare()
+        for _ in range(2):
+            desk.refuse()
+            desk.turn()
+            await desk.compare()
+            desk.turn()
+        asked = demands(State(), Exposure(), desk.signs, LIMITS)
+        assert [(one.mode, one.cause) for one in asked] == [(Mode.HALTED, Cause.BALANCE)]
+        assert "allowance" in asked[0].text
+
+    asyncio.run(story())
+
+
+def test_a_refusal_that_comes_while_the_last_one_is_compared_is_not_cleared_by_that(desk):
+    async def story() -> None:
+        await desk.compare()
+        desk.refuse()
+        desk.turn()
+
+        def refused_again() -> int:
+            desk.refuse()
+            desk.turn()
+            return CASH_USD_E6
+
+        desk.venue.script["cash"] = [CASH_USD_E6, refused_again]
+        await desk.compare()
+        desk.turn()
+        assert desk.signs.short_of_cash
+        await desk.compare()
+        desk.turn()
+        assert desk.reasons == ("", "")
+
+    asyncio.run(story())
+
+
 def test_while_the_venue_does_not_answer_or_does_not_agree_it_stays(desk):
     async def story() -> None:
-        await calm(desk)
-        desk.signs.short_of_cash = "not enough balance"
+        await desk.compare()
+        desk.refuse()
         desk.turn()
         desk.venue.script["cash"] = [AWAY, AWAY]
         await desk.compare()
@@ -111,11 +163,13 @@ def test_while_the_venue_does_not_answer_or_does_not_agree_it_stays(desk):
     asyncio.run(story())
 
 
-def test_e2_after_a_standstill_nothing_new_until_a_comparison_agrees_and_ingest_had_time(tmp_path):
-    desk = Desk(tmp_path)
+def test_e2_after_a_standstill_nothing_new_until_a_comparison_agrees_and_ingest_had_time(
+    tmp_path, monkeypatch
+):
+    desk = impatient(tmp_path, monkeypatch)
 
     async def story() -> None:
-        await calm(desk)
+        await desk.compare()
         assert desk.wait(600 * 10**9) == "stood still for 600.0 s"
         assert desk.signs.stood_still == "stood still for 600.0 s"
         await desk.compare()
@@ -130,8 +184,8 @@ def test_e2_after_a_standstill_nothing_new_until_a_comparison_agrees_and_ingest_
 
 def test_e2_a_comparison_that_began_before_the_standstill_proves_nothing(desk):
     async def story() -> None:
-        await calm(desk)
-        desk.signs.short_of_cash = "not enough balance"
+        await desk.compare()
+        desk.refuse()
         desk.turn()
 
         def stops() -> int:

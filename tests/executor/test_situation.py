@@ -11,6 +11,7 @@ from executor.exposure import DAY_MS
 from executor.situation import EDGE_PAUSE_MS, EDGES_REMEMBERED
 from shm.codes import Cause, LegState, MarketState, Mode
 from shm.limits import RiskSettings
+from shm.stillness import LIMIT_NS
 from tests.executor.stand import Stand
 from tests.executor.test_gate import signal
 from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, START_MS
@@ -120,6 +121,17 @@ def test_the_kill_is_asked_for_at_the_last_moment(stand):
     stand.around.look(taking=False)
     assert stand.around.signs.killed
     assert stand.around.standing(GROUP).killed
+
+
+def test_e2_a_standstill_is_seen_before_and_after_the_loop_has_noticed_it_until_it_is_heeded(stand):
+    still, signs = stand.stage.still, stand.around.signs
+    assert not stand.around.standing(GROUP).held_up
+    still._looked_ns -= 10 * LIMIT_NS
+    assert stand.around.standing(GROUP).held_up
+    still.look()
+    assert stand.around.standing(GROUP).held_up
+    signs.stops_heeded = still.stops
+    assert not stand.around.standing(GROUP).held_up
 
 
 def test_pace_and_counts_are_the_journals(stand):

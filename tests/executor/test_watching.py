@@ -50,7 +50,7 @@ def test_a_side_without_levels_has_no_price(stand, bids, asks, expected):
 def test_a_book_that_is_not_live_is_shown_as_dead_and_repairs_see_no_levels(stand, state):
     stand.book(LIVE, BIDS, ASKS, state=state)
     assert not stand.books.quote(LIVE.row).live
-    standing = stand.books.standing((LIVE, Outcome.YES), 5, 5, 0)
+    standing = stand.books.standing((LIVE, Outcome.YES), 5, 5, 0, oldest_ns=0)
     assert (standing.asks, standing.bids, standing.held_e6) == ((), (), 5)
 
 
@@ -68,12 +68,12 @@ def test_the_books_of_a_dead_ingest_are_dead_at_once(stand, segments):
     assert stand.books.quote(LIVE.row).live
     RoleHolder(Fabric(segments, Role.INGEST).segment("control", writable=True), Role.INGEST)
     assert not stand.books.quote(LIVE.row).live
-    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0).asks == ()
+    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0, oldest_ns=0).asks == ()
 
 
 def test_a_row_where_another_market_lives_now_is_not_asked(stand):
     stand.book(LIVE, BIDS, ASKS, market_key=LIVE.key + 1)
-    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0).bids == ()
+    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0, oldest_ns=0).bids == ()
 
 
 @pytest.mark.parametrize("row", [-1, MARKETS_MAX, 2**40])
@@ -82,7 +82,7 @@ def test_a_row_that_the_table_does_not_have_is_no_quote(stand, row):
 
 
 def test_a_leg_of_no_sees_the_mirror(stand):
-    standing = stand.books.standing((LIVE, Outcome.NO), 7, 7, 0)
+    standing = stand.books.standing((LIVE, Outcome.NO), 7, 7, 0, oldest_ns=0)
     assert standing.asks == [(4_100, 10**6), (4_200, 2 * 10**6)]
     assert standing.bids == [(3_900, 3 * 10**6), (3_800, 4 * 10**6)]
 
@@ -113,7 +113,7 @@ def test_legs_stand_as_the_ledger_says(stand):
     flight = stand.written.launch()
     stand.written.complete(flight)
     standings = stand.books.standings(
-        flight, Stock(stand.state.ledger), stand.state.tokens, inventory=True
+        flight, Stock(stand.state.ledger), stand.state.tokens, inventory=True, oldest_ns=0
     )
     assert [one.held_e6 for one in standings] == [10_000_000] * 3
     assert [one.market.row for one in standings] == [0, 1, 2]
@@ -123,12 +123,12 @@ def test_levels_off_the_tick_are_not_shown_to_a_repair(stand):
     """A tick has changed, or the feed is broken: a limit there could not be signed."""
     stand.book(LIVE, [(5_950, 10**6), (5_900, 10**6)], [(6_011, 10**6), (6_100, 10**6)],
                tick_e4=100)  # fmt: skip
-    standing = stand.books.standing((LIVE, Outcome.YES), 0, 0, 0)
+    standing = stand.books.standing((LIVE, Outcome.YES), 0, 0, 0, oldest_ns=0)
     assert (standing.asks, standing.bids) == ([(6_100, 10**6)], [(5_900, 10**6)])
-    mirrored = stand.books.standing((LIVE, Outcome.NO), 0, 0, 0)
+    mirrored = stand.books.standing((LIVE, Outcome.NO), 0, 0, 0, oldest_ns=0)
     assert (mirrored.asks, mirrored.bids) == ([(4_100, 10**6)], [(3_900, 10**6)])
     stand.book(LIVE, BIDS, ASKS, tick_e4=7)
-    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0).asks == ()
+    assert stand.books.standing((LIVE, Outcome.YES), 0, 0, 0, oldest_ns=0).asks == ()
 
 
 @pytest.mark.parametrize("tick_e4", sorted(TICKS_E4))
@@ -139,6 +139,8 @@ def test_whatever_a_book_shows_a_repair_can_be_signed(stand, tick_e4):
         for one, outcome in zip(MARKETS, OUTCOMES, strict=True):
             levels = [(rng.randrange(1, 9_999), rng.randrange(1, 50) * 10**6) for _ in range(6)]
             stand.book(one, sorted(levels[:3], reverse=True), sorted(levels[3:]), tick_e4=tick_e4)
-            standings.append(stand.books.standing((one, outcome), rng.choice([0, 10**7]), 10**7, 0))
+            standings.append(
+                stand.books.standing((one, outcome), rng.choice([0, 10**7]), 10**7, 0, oldest_ns=0)
+            )
         for order in best_plan(standings, 10**9).orders:
             limit_amounts(order.side, order.limit_e4, order.size_e6, tick_e4)

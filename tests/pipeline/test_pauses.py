@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 PAUSE_S = 4.0
 HICCUP_S = 1.0
+NEEDS_S = 30.0
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_e2_after_all_stood_still_the_books_begin_anew_and_it_compares_before_it
     until(system.all_running, "all stages run")
     trades(system)
     epochs = [system.row(role).epoch for role in STAGES]
-    opened = connections(system)
+    opened, reconnects = connections(system), system.executor().reconnects
     pids = family(system.process.pid)
     assert len(pids) > len(STAGES) + 1
     for pid in pids:
@@ -83,6 +84,7 @@ def test_e2_after_all_stood_still_the_books_begin_anew_and_it_compares_before_it
     until(lambda: connections(system) > opened, "ingest subscribes anew")
     trades(system)
     assert [system.row(role).epoch for role in STAGES] == epochs, "nobody was killed for it"
+    assert system.executor().reconnects == reconnects + 1, "so does the user channel, once"
     require_agreement(system)
     modes = modes_of(system, tmp_path)
     began = modes.index(("CANCEL_ONLY", "STOOD_STILL"))
@@ -120,6 +122,13 @@ def test_e5_an_executor_that_runs_out_of_something_dies_comes_back_and_loses_not
     row = system.row(Role.EXECUTOR)
     _, hard = resource.prlimit(row.pid, what)
     resource.prlimit(row.pid, what, (most, hard))
+    # It measures itself every second, and so needs a descriptor; memory it may have to spare.
+    deadline_s = time.monotonic() + NEEDS_S
+    while what == resource.RLIMIT_AS and system.row(Role.EXECUTOR).epoch == row.epoch:
+        if time.monotonic() > deadline_s:
+            os.kill(row.pid, signal.SIGKILL)
+            break
+        time.sleep(0.1)
     until(lambda: system.row(Role.EXECUTOR).epoch > row.epoch, "it dies of it and comes back", 90)
     until(system.all_running, "all stages run", 90)
     trades(system)

@@ -33,11 +33,31 @@ def test_a_loop_that_turns_in_time_has_not_stood_still(clock):
 def test_a_stop_is_noticed_once_with_its_length(clock):
     still = Stillness(clock)
     clock.now_ns += LIMIT_NS + 1
-    assert still.turn_age_ns == LIMIT_NS + 1
     assert still.look()
-    assert (still.stops, still.lasted_ns, still.turn_age_ns) == (1, LIMIT_NS + 1, 0)
+    assert (still.stops, still.lasted_ns) == (1, LIMIT_NS + 1)
     assert not still.look()
     assert still.stops == 1
+
+
+def test_who_has_not_heeded_a_stop_sees_it_whether_the_loop_has_noticed_or_not(clock):
+    still = Stillness(clock)
+    clock.now_ns += LIMIT_NS
+    assert not still.unheeded(0)
+    clock.now_ns += 1
+    assert still.unheeded(0)
+    still.look()
+    assert still.unheeded(0)
+    assert not still.unheeded(1)
+
+
+def test_a_watcher_may_be_more_careful(clock):
+    still = Stillness(clock, limit_ns=10)
+    clock.now_ns += 11
+    assert still.look()
+    assert still.recent
+    clock.now_ns += 10
+    assert not still.look()
+    assert not still.recent
 
 
 def test_for_a_while_after_a_stop_nobody_else_is_judged(clock):
