@@ -143,11 +143,15 @@ class Tree:
     async def watch(self) -> None:
         """Look after the children until cancelled; raises when one cannot be kept running."""
         while True:
-            self._still.look()
-            for child in self.children:
-                self._look(child)
-            self._supervision.turn()
+            self.look()
             await asyncio.sleep(WATCH_S)
+
+    def look(self) -> None:
+        """Look after each child once, and at the settings."""
+        self._still.look()
+        for child in self.children:
+            self._look(child)
+        self._supervision.turn()
 
     def _look(self, child: Child) -> None:
         if child.process is None:
