@@ -29,6 +29,7 @@ from shm.layout import BOOK, Market
 from shm.markets import MarketsReader
 from shm.roles import RoleHolder
 from shm.settings import IngestSettings, Settings
+from shm.stillness import Stillness
 from tests.desk.venue import NEW_YORK, Calendar, Ladder, comes_twice, settings
 
 MINUTE = timedelta(minutes=1)
@@ -93,6 +94,7 @@ class System:
         holder = RoleHolder(fabric.segment("control", writable=True), Role.INGEST)
         fabric.fence = holder.fence
         stage = SimpleNamespace(
+            still=Stillness(),
             fabric=fabric, holder=holder, log=logging.getLogger("ingest"), stopping=False,
             settings=Settings(ingest=IngestSettings(tokens_per_socket=30)),
             switches=SwitchBoard(fabric), take_settings=lambda: None,
