@@ -83,8 +83,11 @@ class _Handed(msgspec.Struct, frozen=True):
 def hand_over(var_path: Path, address: str, credentials: Credentials) -> None:
     """Leave the credentials for the killer; OSError if there is no room for them.
 
-    The executor calls this each time it has logged in. The file changes as a whole.
+    The executor calls this each time it has logged in; a wallet has one. The file changes as a
+    whole. What one that died half-way has left, with the same secrets in it, goes first.
     """
+    for left in var_path.glob(f".{FILE_NAME}.*"):
+        left.unlink(missing_ok=True)
     text = msgspec.json.encode(
         _Handed(address, credentials.key, credentials.secret, credentials.passphrase)
     )
