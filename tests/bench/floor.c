@@ -8,48 +8,20 @@
  * Rows: the taker sleeps in a futex, or it polls. One line each a round, as ipc.c says them.
  */
 #include "atomics.h"
+#include "timed.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { RECORDS_BYTES = 4 * 256, POST_BYTES = 4096, SIGNALS_ROOM = 64, WARM = 10 };
 
-static int core[2];
 static uint64_t gap_ns;
 static size_t scratch_bytes;
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void require(bool good, const char *what) {
-    if (good)
-        return;
-    perror(what);
-    exit(1);
-}
-
-static void pin(int which) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core[which], &set);
-    require(sched_setaffinity(0, sizeof set, &set) == 0, "pin");
-}
-
-static int ascending(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 static void say(const char *name, uint64_t *samples, size_t count) {
     qsort(samples, count, sizeof *samples, ascending);

@@ -8,49 +8,20 @@
  * Rows alternate within a round, so that what the machine does meets all of them alike.
  */
 #include "atomics.h"
+#include "timed.h"
 
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum { TOGETHER = 32, WARM = 2000, WORDS_MAX = 2048 };
 
-static int core[2];
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void require(bool good, const char *what) {
-    if (good)
-        return;
-    perror(what);
-    exit(1);
-}
-
-static void pin(int which) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core[which], &set);
-    require(sched_setaffinity(0, sizeof set, &set) == 0, "pin");
-}
-
 static uint8_t *shared(size_t bytes) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
                         -1, 0);
     require(memory != MAP_FAILED, "mmap");
     return memory;
-}
-
-static int ascending(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* Samples are sums of `parts` equal parts. */
