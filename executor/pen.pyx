@@ -32,9 +32,10 @@ cdef extern from "journal.h" nogil:
         uint32_t run
         uint8_t *previous
     void pt_crc_prepare()
-    void pt_record_seal(
+    void pt_record_frame(
         pt_record *, const pt_stand *, uint8_t, uint8_t, uint8_t, uint64_t, uint8_t, uint32_t
     )
+    void pt_group_seal(pt_record *, size_t)
     int64_t pt_group_write(int, const pt_record *, size_t, int64_t)
 
 
@@ -194,13 +195,14 @@ cdef class Pen:
         else:
             _pack(record.payload, kind, payload)
         self.next_run += kind == OPENED
-        pt_record_seal(
+        pt_record_frame(
             record, &self.stand, <uint8_t>kind, <uint8_t>place, <uint8_t>count, flight, leg,
             self.next_run,
         )
         return 0
 
     cdef int64_t _write(self, int fd, int64_t offset, Py_ssize_t count) noexcept:
+        pt_group_seal(self.group, <size_t>count)
         cdef int64_t written = pt_group_write(fd, self.group, count, offset)
         if written == count * PT_RECORD_BYTES:
             self.stand.seq += count

@@ -30,6 +30,8 @@ class Payload(Generic[RowT]):
 
     def pack(self, row: RowT) -> bytes:
         """Row -> bytes; ValueError or struct.error if a value does not fit its field."""
+        if len(row) != len(self.record.fields):
+            raise ValueError(f"{self.record.name} has {len(self.record.fields)} fields")
         for i, name, kind in self._octets:
             length = len(row[i])
             if length > kind.count or (length < kind.count and not kind.text):
