@@ -8,7 +8,7 @@ import struct
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.pens import PlainPen, make_pen
@@ -236,7 +236,7 @@ def test_half_a_group_is_no_group(file):
 def orders():
     """A flight with one leg."""
     basket = PAYLOADS[Kind.BASKET].unpack(bytes(PAYLOAD_BYTES))
-    return 5, basket, [PAYLOADS[Kind.INTENT].unpack(bytes(PAYLOAD_BYTES))[:-1] + (bytes(65),)]
+    return 5, basket, [(*PAYLOADS[Kind.INTENT].unpack(bytes(PAYLOAD_BYTES))[:-1], bytes(65))]
 
 
 def test_a_pen_is_not_copied():
