@@ -97,7 +97,8 @@ def _add_flight(
     exposure: Exposure, flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]
 ) -> None:
     orders = [order for order in flight.all_orders if order.token in tokens]
-    if any(order.state is LegState.DOUBT for order in orders):
+    in_doubt = any(order.state is LegState.DOUBT for order in orders)
+    if in_doubt:
         exposure.doubts[flight.group] += 1
     at_risk = 0
     if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):
@@ -117,7 +118,9 @@ def _add_flight(
         for leg in kept:
             if leg.token in tokens:
                 exposure.add(tokens[leg.token][0], -(-at_risk // len(kept)))
-    if flight.state in {FlightState.NAKED, FlightState.PARTIAL}:
+    # What filled beside an order in doubt stands alone for as long as nobody knows of that one.
+    alone = in_doubt and any(positions_e6(flight, ledger))
+    if alone or flight.state in {FlightState.NAKED, FlightState.PARTIAL}:
         exposure.naked_usd_e6 += at_risk
 
 

@@ -7,6 +7,11 @@ What cannot be sold is kept. Each T is judged by its worst case: cash now, and t
 positions then held pay at any settlement (shm/payoff.py). Keeping everything as it is competes by
 the same measure, so that nothing is ever done that would not be better than doing nothing.
 
+Buying puts more money where some has just stood alone, so it is bounded (`Bounds`): no purchase far
+above the best ask, none larger than an order may be, and none after which the basket is certain to
+lose more at worst than the leg-risk budget. A dollar put in has to do better than selling by
+`GAIN_BPS` of it: for the same worst case nobody ties up two hundred dollars.
+
 Sales are in whole shares (the venue takes dollars of four decimals), purchases on the fill-or-kill
 grid (shm/grid.py), where the limit is raised to a price at which the number of shares is allowed.
 
@@ -35,6 +40,10 @@ Ladder = Sequence[tuple[int, int]]
 """(price_e4 of the token, size_e6), best first: asks cheapest first, bids dearest first."""
 
 TARGETS_TRIED = 256
+GAIN_BPS = 100
+"""What buying has to be better by, of what it costs: it can be found killed, and stands alone
+longer then, which the worst case of a plan that fills does not show."""
+_BPS = 10_000
 E14_PER_USD_E6 = 10**8
 
 
@@ -78,6 +87,24 @@ class Choice(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a plan may do."""
+
+    cash_usd_e6: int
+    """Most that may be spent;"""
+    spent_usd_e6: int
+    """what the legs have cost so far, fees included,"""
+    loss_usd_e6: int
+    """and most that the basket may lose at worst once more has been bought for it."""
+    order_usd_e6: int
+    """What one purchase may cost at its limit,"""
+    collar_ticks: int
+    """and how far above the best ask it may reach, in ticks"""
+    collar_bps: int
+    """and in hundredths of a percent: the larger of the two counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The best that can be done."""
 
@@ -89,20 +116,31 @@ class Plan:
     """The same for doing nothing."""
     cost_usd_e6: int
     """Most that what is really bought can cost, at its limits and with fees."""
+    outlay_usd_e6: int = 0
+    """What units more cost at their limits, whether bought or got by selling the opposite;"""
+    slack_usd_e6: int = 0
+    """how much less that is at the prices seen."""
+
+    @property
+    def merit_usd_e6(self) -> int:
+        """What plans are compared by."""
+        return self.worst_usd_e6 - self.outlay_usd_e6 * GAIN_BPS // _BPS
+
+    def within(self, bounds: Bounds) -> bool:
+        """Whether it keeps to what it may do; only units more can lose what was not lost yet."""
+        if self.cost_usd_e6 > bounds.cash_usd_e6:
+            return False
+        lost_usd_e6 = bounds.spent_usd_e6 - (self.worst_usd_e6 - self.slack_usd_e6)
+        return not self.outlay_usd_e6 or lost_usd_e6 <= bounds.loss_usd_e6
 
 
-def best_plan(legs: Sequence[Standing], max_cost_usd_e6: int) -> Plan:
-    """The plan with the best worst case; HOLD if no other one is better.
-
-    `max_cost_usd_e6` is the most that may be spent.
-    """
+def best_plan(legs: Sequence[Standing], bounds: Bounds) -> Plan:
+    """The plan with the best worst case within the bounds; HOLD if no other one is better."""
     hold_usd_e6 = _worst(legs, [leg.held_e6 for leg in legs])
     best = Plan(Choice.HOLD, (), hold_usd_e6, hold_usd_e6, 0)
     for target_e6 in _targets(legs):
-        plan = _aim(legs, target_e6, hold_usd_e6)
-        if plan is None or plan.cost_usd_e6 > max_cost_usd_e6:
-            continue
-        if plan.worst_usd_e6 > best.worst_usd_e6:
+        plan = _aim(legs, target_e6, hold_usd_e6, bounds)
+        if plan is not None and plan.within(bounds) and plan.merit_usd_e6 > best.merit_usd_e6:
             best = plan
     return best
 
@@ -129,21 +167,23 @@ def _targets(legs: Sequence[Standing]) -> Iterator[int]:
     yield from (n * SHARE_E6 for n in sorted(found, reverse=True) if 0 <= n <= most)
 
 
-def _aim(legs: Sequence[Standing], target_e6: int, hold_usd_e6: int) -> Plan | None:
+def _aim(legs: Sequence[Standing], target_e6: int, hold_usd_e6: int, bounds: Bounds) -> Plan | None:
     """The orders that bring every leg to the target; None where one cannot get there."""
     orders: list[Order] = []
-    cash_usd_e6 = most_cost_usd_e6 = 0
+    cash_usd_e6 = most_cost_usd_e6 = outlay_usd_e6 = slack_usd_e6 = 0
     after_e6: list[int] = []
     for place, leg in enumerate(legs):
         missing_e6 = target_e6 - leg.held_e6
         if missing_e6 >= SHARE_E6:
-            bought = _buy(place, leg, missing_e6)
+            bought = _buy(place, leg, missing_e6, bounds)
             if bought is None:
                 return None
             order, paid_usd_e6, most_usd_e6 = bought
             orders.append(order)
             cash_usd_e6 -= paid_usd_e6
-            most_cost_usd_e6 += most_usd_e6
+            most_cost_usd_e6 += 0 if order.mirrored else most_usd_e6
+            outlay_usd_e6 += most_usd_e6
+            slack_usd_e6 += most_usd_e6 - paid_usd_e6
             after_e6.append(leg.held_e6 + order.size_e6)
         elif missing_e6 <= -SHARE_E6 and (sold := _sell(place, leg, -missing_e6)):
             order, got_usd_e6, most_usd_e6 = sold
@@ -156,7 +196,10 @@ def _aim(legs: Sequence[Standing], target_e6: int, hold_usd_e6: int) -> Plan | N
     if not orders:
         return None
     worst = cash_usd_e6 + _worst(legs, after_e6)
-    return Plan(_choice(orders), tuple(orders), worst, hold_usd_e6, most_cost_usd_e6)
+    return Plan(
+        _choice(orders), tuple(orders), worst, hold_usd_e6, most_cost_usd_e6,
+        outlay_usd_e6, slack_usd_e6,
+    )  # fmt: skip
 
 
 def _choice(orders: Sequence[Order]) -> Choice:
@@ -166,20 +209,32 @@ def _choice(orders: Sequence[Order]) -> Choice:
     return Choice.UNWIND if sides == {Side.SELL} else Choice.LEVEL
 
 
-def _buy(place: int, leg: Standing, wanted_e6: int) -> tuple[Order, int, int] | None:
-    """(order, what it costs at the levels seen, what it can cost at most), or None."""
+def _buy(
+    place: int, leg: Standing, wanted_e6: int, bounds: Bounds
+) -> tuple[Order, int, int] | None:
+    """(order, what it costs at the levels seen, what it can cost at most), or None.
+
+    The collar is about the levels that are bought from. The limit may stand higher, where the
+    number of shares is allowed: that costs nothing that the venue's own matching does not ask for,
+    and counts whole in what the plan can cost and lose.
+    """
     shares = -(-wanted_e6 // SHARE_E6)
     walked = _walk(leg.asks, shares * SHARE_E6)
     if walked is None:
         return None
     paid = sum(_usd_e6(leg, price_e4, part_e6, up=True) for price_e4, part_e6 in walked)
-    size_e6, dearest_e4 = shares * SHARE_E6, walked[-1][0]
-    if may_sell(dearest_e4, size_e6, leg.other_e6, leg.market.min_size_e6):
-        return Order(place, Side.BUY, size_e6, dearest_e4, mirrored=True), paid, 0
-    limit_e4 = _allowed_limit(leg, dearest_e4, shares)
+    size_e6, best_e4, dearest_e4 = shares * SHARE_E6, walked[0][0], walked[-1][0]
+    by_ticks, by_bps = bounds.collar_ticks * leg.tick_e4, best_e4 * bounds.collar_bps // _BPS
+    if dearest_e4 > best_e4 + max(by_ticks, by_bps):
+        return None
+    mirrored = may_sell(dearest_e4, size_e6, leg.other_e6, leg.market.min_size_e6)
+    limit_e4 = dearest_e4 if mirrored else _allowed_limit(leg, dearest_e4, shares)
     if limit_e4 is None:
         return None
-    return Order(place, Side.BUY, size_e6, limit_e4), paid, _most(leg, limit_e4, size_e6)
+    most = _most(leg, limit_e4, size_e6)
+    if most > bounds.order_usd_e6:
+        return None
+    return Order(place, Side.BUY, size_e6, limit_e4, mirrored=mirrored), paid, most
 
 
 def _allowed_limit(leg: Standing, price_e4: int, shares: int) -> int | None:

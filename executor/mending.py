@@ -1,4 +1,8 @@
-"""Carries out what executor/repairing.py decides: completes, unwinds or keeps what stands alone."""
+"""Carries out what executor/repairing.py decides: completes, unwinds or keeps what stands alone.
+
+A basket's time to be repaired does not run while something that passes forbids every order: a pause
+of the venue, a silent feed, no connection.
+"""
 
 import logging
 import time
@@ -10,9 +14,9 @@ from executor.dispatch import Dispatcher
 from executor.failpoints import reach
 from executor.flights import Flight, tally
 from executor.launching import Launcher, Wish, repair_of, repair_wishes
-from executor.legging import Plan
+from executor.legging import Bounds, Plan
 from executor.repairing import Budget, Step, decide, needs_repair
-from executor.risk import check_repair
+from executor.risk import check_repair, order_limit_usd_e6, passes
 from executor.situation import Surroundings
 from executor.snapshot import draft
 from executor.stock import stock_of
@@ -21,7 +25,7 @@ from executor.watching import Books
 from shm import records
 from shm.codes import FlightState
 from shm.fabric import Counters
-from shm.layout import MAX_LEGS, ExecutorStats
+from shm.layout import ExecutorStats
 from shm.records import Kind
 from shm.settings import Settings
 
@@ -51,6 +55,8 @@ class Mender:
         self._dispatcher = dispatcher
         self._keep = keep
         self._timeout_s = 0.0
+        self._hindered_ms = 0
+        """When something that passes last forbade every repair."""
 
     def look(self, launcher: Launcher, settings: Settings) -> None:
         """Decide for every basket that stands alone.
@@ -61,42 +67,62 @@ class Mender:
             return
         state = self._chronicle.state
         self._timeout_s = settings.executor.reply_timeout_ms / 1e3
-        for flight in state.open_flights:
-            if self._chronicle.blocked or not needs_repair(flight, state.ledger):
-                continue
-            if any(leg.token not in state.tokens for leg in flight.legs):
-                continue
-            now_ms = time.time_ns() // 1_000_000
-            stock = stock_of(state.open_flights, state.ledger)
-            oldest_ns = time.monotonic_ns() - settings.risk.max_quote_age_ms * 1_000_000
-            legs = self._books.standings(
-                flight,
-                stock,
-                state.tokens,
-                inventory=settings.executor.inventory,
-                oldest_ns=oldest_ns,
-            )
-            decision = decide(
-                flight, state.ledger, legs, now_ms=now_ms, budget=self._budget(settings)
-            )
-            if decision.step is Step.KEEP:
-                self._end(flight, now_ms)
-            elif decision.step is Step.SEND and decision.plan is not None:
-                self._send(flight, decision.plan, repair_wishes(decision.plan, legs), launcher)
+        naked = [flight for flight in state.open_flights if needs_repair(flight, state.ledger)]
+        if not naked:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        if self._hindered(0, settings):
+            self._hindered_ms = now_ms
+            return
+        for flight in naked:
+            if self._chronicle.blocked:
+                return
+            if all(leg.token in state.tokens for leg in flight.legs):
+                self._mend(flight, launcher, settings, now_ms)
 
-    def _budget(self, settings: Settings) -> Budget:
-        state = self._chronicle.state
+    def _hindered(self, orders: int, settings: Settings) -> bool:
+        """Whether something that passes forbids a repair of so many orders."""
         standing = self._around.standing()
-        free_usd_e6 = self._around.derived.free_cash_usd_e6
-        may_send = (
-            check_repair(standing, MAX_LEGS, settings.risk) is None
-            and self._venue.idle_connection() is not None
+        against = check_repair(standing, orders, settings.risk)
+        if against is not None:
+            return passes(against, standing.mode)
+        return self._venue.idle_connection() is None
+
+    def _mend(self, flight: Flight, launcher: Launcher, settings: Settings, now_ms: int) -> None:
+        state = self._chronicle.state
+        legs = self._books.standings(
+            flight,
+            stock_of(state.open_flights, state.ledger),
+            state.tokens,
+            inventory=settings.executor.inventory,
+            oldest_ns=time.monotonic_ns() - settings.risk.max_quote_age_ms * 1_000_000,
         )
-        return Budget(
+        budget = Budget(
             naked_ms=settings.risk.max_naked_ms,
-            since_ms=state.mode_since_ms,
-            cost_usd_e6=max(0, free_usd_e6 - settings.executor.cash_reserve_usd_e6),
-            may_send=may_send,
+            since_ms=max(state.mode_since_ms, self._hindered_ms),
+            bounds=self._bounds(flight, settings),
+        )
+        decision = decide(flight, state.ledger, legs, now_ms=now_ms, budget=budget)
+        if decision.step is Step.KEEP:
+            self._end(flight, now_ms)
+        elif decision.step is Step.SEND and decision.plan is not None:
+            plan = decision.plan
+            if self._hindered(len(plan.orders), settings):
+                self._hindered_ms = now_ms
+            elif check_repair(self._around.standing(), len(plan.orders), settings.risk) is None:
+                self._send(flight, plan, repair_wishes(plan, legs), launcher)
+
+    def _bounds(self, flight: Flight, settings: Settings) -> Bounds:
+        """What a repair may cost and lose: free cash, and the limits at the last hop."""
+        limits, sums = settings.risk, tally(flight, self._chronicle.state.ledger)
+        free_usd_e6 = self._around.derived.free_cash_usd_e6
+        return Bounds(
+            cash_usd_e6=max(0, free_usd_e6 - settings.executor.cash_reserve_usd_e6),
+            spent_usd_e6=sums.cost_usd_e6 + sums.fee_usd_e6,
+            loss_usd_e6=limits.max_naked_usd_e6,
+            order_usd_e6=order_limit_usd_e6(self._around.signs.worth_usd_e6, limits),
+            collar_ticks=limits.collar_ticks,
+            collar_bps=limits.collar_bps,
         )
 
     def _send(self, flight: Flight, plan: Plan, wishes: Sequence[Wish], launcher: Launcher) -> None:

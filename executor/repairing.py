@@ -2,20 +2,31 @@
 
 The plan itself is executor/legging.py's. Here is said when one is asked for: as soon as everything
 about the last attempt is known, as long as the budget of time lasts, and not more often than makes
-sense. What cannot be repaired in time is kept to the end, which its proof bounds.
+sense. What cannot be repaired in time is kept to the end, which its proof bounds. While something
+that passes forbids every order, time does not count: a venue that restarts would otherwise decide
+what is kept.
+
+What the venue has refused is remembered. `FINAL` reasons close that side of the leg, or its market,
+to this basket, so that the next plan is another one; after any other refusal the next attempt waits
+longer each time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from executor.flights import Flight, awaited, positions_e6
+from executor.flights import Flight, awaited, leg_orders, positions_e6, units
 from executor.ledger import Ledger
-from executor.legging import Choice, Plan, Standing, best_plan, is_even
-from shm.codes import FlightState, Purpose
+from executor.legging import Bounds, Choice, Plan, Standing, best_plan, is_even
+from shm.codes import FlightState, LegReason, LegState, Purpose, Side
 
 REPAIRS_MAX = 8
 """Attempts on one basket: each found less than the book had shown."""
+REFUSED_PAUSE_MS = 500
+"""After a repair that was refused; twice as long after each further one. So few fit into
+`risk.max_naked_ms` that they are no row of refusals that halts (`risk.max_refusals`)."""
+FINAL = frozenset({LegReason.MIN_SIZE, LegReason.AMOUNTS, LegReason.OTHER})
+"""Refusals that the same order would meet again: that side of the leg is closed to this basket."""
 
 
 class Step(Enum):
@@ -61,12 +72,42 @@ def decide(
     over = now_ms - max(flight.naked_ms, budget.since_ms) > budget.naked_ms
     if over or len(flight.repairs) >= REPAIRS_MAX or is_even(positions_e6(flight, ledger)):
         return _KEEP
-    plan = best_plan(legs, budget.cost_usd_e6)
+    if now_ms < _paused_until_ms(flight):
+        return _WAIT
+    plan = best_plan(_without_refused(flight, legs), budget.bounds)
     if plan.choice is not Choice.HOLD:
-        return Decision(Step.SEND, plan) if budget.may_send else _WAIT
+        return Decision(Step.SEND, plan)
     # Nothing better than keeping it: believed only where every book was there to be asked.
     dead = any(not leg.asks and not leg.bids for leg in legs)
     return _WAIT if dead else _KEEP
+
+
+def _without_refused(flight: Flight, legs: Sequence[Standing]) -> list[Standing]:
+    """The legs, without the levels that the venue has refused this basket for good."""
+    left = list(legs)
+    for leg, order in leg_orders(flight):
+        if order.state is not LegState.REFUSED:
+            continue
+        place = flight.legs.index(leg)
+        more = units(leg, order) > 0
+        cash_was_short = order.reason is LegReason.BALANCE and order.side is Side.BUY
+        if order.reason is LegReason.CLOSED:
+            left[place] = replace(left[place], asks=(), bids=())
+        elif order.reason in FINAL or cash_was_short:
+            left[place] = replace(left[place], **{"asks" if more else "bids": ()})
+    return left
+
+
+def _paused_until_ms(flight: Flight) -> int:
+    """When the next attempt may be made after those that were refused."""
+    refused = [
+        repair
+        for repair in flight.repairs
+        if any(order.state is LegState.REFUSED for order in repair.legs)
+    ]
+    if not refused:
+        return 0
+    return refused[-1].last_ms + REFUSED_PAUSE_MS * 2 ** (len(refused) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +118,5 @@ class Budget:
     """How long legs may stand alone,"""
     since_ms: int
     """since when anything may be done about it,"""
-    cost_usd_e6: int
-    """and what completing may cost."""
-    may_send: bool
-    """Whether orders may leave at this moment."""
+    bounds: Bounds
+    """and what may be done."""

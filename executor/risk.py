@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
-from executor.modes import may_send
+from executor.modes import PASSING, may_send
 from shm.codes import Mode, Outcome, Purpose, Refusal, Side
 from shm.fees import share_fee_e8
-from shm.layout import Market
+from shm.layout import MAX_LEGS, Market
 from shm.limits import RiskSettings
 from shm.units import PRICE_ONE_E4
 
@@ -145,7 +145,10 @@ def units_allowed(wanted: Wanted, standing: Standing, limits: RiskSettings) -> t
         units = max(0, room_usd_e6) // unit
         if units < least[0]:
             least = (units, limit)
-    return least
+    # All legs but the cheapest may come to stand alone.
+    naked = unit - min(costs)
+    units = max(0, limits.max_naked_usd_e6 - exposure.naked_usd_e6) // naked
+    return least if least[0] <= units else (units, Refusal.NAKED)
 
 
 # --- whether at all -------------------------------------------------------------------------------
@@ -250,11 +253,16 @@ _CHECKS: tuple[tuple[Refusal, _Check], ...] = (
 )
 
 
+REPAIR_OVERDRAFT = MAX_LEGS
+"""Orders that repairs may owe the pace: a basket never takes what a repair would need."""
+
+
 def check_repair(standing: Standing, orders: int, limits: RiskSettings) -> Refusal | None:
     """What speaks against a repair: the kill switch, the mode, the clock, a silent feed, the pace.
 
     Limits of exposure do not: a repair is chosen because it leaves less at risk than nothing does.
-    A leg whose own book is old has no levels for it (executor/watching.py).
+    What it may cost and lose is in its plan (executor/legging.py). A leg whose own book is old has
+    no levels for it (executor/watching.py).
     """
     if standing.killed:
         return Refusal.KILLED
@@ -264,4 +272,11 @@ def check_repair(standing: Standing, orders: int, limits: RiskSettings) -> Refus
         return Refusal.CLOCK
     if _silent(standing, limits):
         return Refusal.STALE
-    return Refusal.RATE if standing.order_tokens < orders else None
+    return Refusal.RATE if standing.order_tokens + REPAIR_OVERDRAFT < orders else None
+
+
+def passes(hindrance: Refusal, mode: Mode) -> bool:
+    """Whether what speaks against a repair ends without anybody doing anything."""
+    if hindrance is Refusal.MODE:
+        return mode in PASSING
+    return hindrance is not Refusal.KILLED

@@ -145,3 +145,17 @@ def test_a_kept_leg_whose_token_was_sold_for_another_basket_is_still_at_risk(tmp
         row = records.Redeemed(SIZE_E6, 0, word(leg.token))
         written.chronicle.say(Kind.REDEEMED, row)
     assert written.state.exposure().naked_usd_e6 == 0
+
+
+def test_what_filled_beside_an_order_in_doubt_stands_alone_until_that_is_known(tmp_path):
+    written = Written(tmp_path).begin()
+    flight = written.launch()
+    written.reply(flight, LegState.FILLED, LegState.FILLED, LegState.DOUBT)
+    assert written.state.exposure().naked_usd_e6 == 0, "none of it has been seen to fill"
+    written.fill(flight, 0)
+    written.fill(flight, 1)
+    found = written.state.exposure()
+    assert found.naked_usd_e6 == found.total_usd_e6 > 0
+    written.fill(flight, 2)
+    assert flight.state is FlightState.COMPLETE
+    assert written.state.exposure().naked_usd_e6 == 0

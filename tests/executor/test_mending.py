@@ -10,8 +10,8 @@ from executor.dispatch import Dispatcher
 from executor.launching import Launcher
 from executor.mending import Mender
 from executor.repairing import REPAIRS_MAX
+from executor.risk import REPAIR_OVERDRAFT
 from shm.codes import Cause, FlightState, LegState, Mode, Purpose, Side
-from shm.layout import MAX_LEGS
 from shm.settings import Settings
 from shm.stillness import LIMIT_NS
 from tests.executor.stand import Stand
@@ -54,10 +54,10 @@ class Desk(Stand):
         for one in MARKETS:
             self.book(one, [(bid_e4, MANY)], [(ask_e4, MANY)], **some)
 
-    def look(self) -> None:
+    def look(self, settings=None) -> None:
         self.feed.beat(time.monotonic_ns())
         self.stage.still.look()
-        self.mender.look(self.launcher, Settings())
+        self.mender.look(self.launcher, settings or Settings())
 
     def naked(self, *states: LegState):
         flight = self.written.launch(created_ms=time.time_ns() // 1_000_000)
@@ -135,7 +135,7 @@ def test_nothing_leaves_after_the_kill_without_a_connection_or_beyond_the_pace(d
     desk.killed, desk.venue.idle = False, False
     desk.look()
     desk.venue.idle = True
-    desk.around.bucket.take(time.monotonic_ns(), desk.around.bucket.burst - MAX_LEGS + 1)
+    desk.around.bucket.take(time.monotonic_ns(), desk.around.bucket.burst + REPAIR_OVERDRAFT)
     desk.around.bucket.per_second = 0
     desk.look()
     assert desk.given == []
@@ -205,6 +205,67 @@ def test_a_basket_whose_time_is_over_is_kept_also_where_nothing_may_be_sent(desk
     assert desk.given == []
 
 
+def look_late(desk) -> None:
+    """A look after any time that a basket may stand alone."""
+    desk.stage.still.look()
+    desk.mender.look(desk.launcher, SHORT_OF_TIME)
+
+
+@pytest.mark.parametrize("mode", [Mode.THROTTLED, Mode.VENUE_RESTART, Mode.CANCEL_ONLY])
+def test_a_pause_does_not_decide_that_a_basket_is_kept(desk, mode):
+    flight = desk.naked()
+    flight.naked_ms -= 10**9
+    desk.written.move(mode, Cause.VENUE_THROTTLED)
+    desk.state.mode_since_ms -= 10**9
+    desk.feed.beat(time.monotonic_ns())
+    look_late(desk)
+    assert flight.state is FlightState.NAKED
+    desk.written.move(Mode.ARMED, Cause.CALM)
+    desk.look()
+    assert len(desk.given) == 1
+
+
+def test_nor_does_a_silent_feed_or_the_want_of_a_connection(desk):
+    flight = desk.naked()
+    flight.naked_ms -= 10**9
+    desk.state.mode_since_ms -= 10**12
+    desk.feed.beat(time.monotonic_ns() - 10**10)
+    look_late(desk)
+    desk.feed.beat(time.monotonic_ns())
+    desk.venue.idle = False
+    look_late(desk)
+    assert flight.state is FlightState.NAKED
+    desk.venue.idle = True
+    desk.look()
+    assert len(desk.given) == 1
+
+
+def test_a_repair_leaves_although_baskets_have_used_up_the_pace(desk):
+    desk.naked()
+    desk.around.bucket.burst, desk.around.bucket.per_second = 1, 1
+    desk.around.bucket.take(time.monotonic_ns(), desk.around.bucket.room(time.monotonic_ns()))
+    desk.look()
+    assert len(desk.given) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "sides"),
+    [
+        ({}, {Side.BUY}),
+        ({"max_naked_usd_e6": 1}, set()),  # what completing may lose
+        ({"max_order_usd_e6": 1_000_000}, set()),
+        ({"max_order_equity_bps": 1}, set()),
+    ],
+)
+def test_e02_a_repair_keeps_to_the_limits_at_the_last_hop(desk, limits, sides):
+    """Completing is best, at a small loss; a sale would bring less than is paid at least."""
+    flight = desk.naked()
+    desk.prices(ask_e4=9_000, bid_e4=3_000)
+    risk = replace(Settings().risk, **limits)
+    desk.look(replace(Settings(), risk=risk))
+    assert {order.side for repair in flight.repairs for order in repair.legs} == sides
+
+
 def sold_naked(desk, *states: LegState):
     """A trio is complete; the opposite basket, whose first leg sells its YES, ended like this."""
 
@@ -245,7 +306,7 @@ def test_where_nothing_may_be_sold_from_inventory_it_is_completed_by_a_purchase(
     flight = sold_naked(desk, K, F, F)
     completing_is_best(desk)
     off = replace(Settings().executor, inventory=False)
-    desk.mender.look(desk.launcher, replace(Settings(), executor=off))
+    desk.look(replace(Settings(), executor=off))
     order = only_order(desk, flight)
     assert (order.side, order.token) == (Side.BUY, flight.legs[0].other)
 

@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from executor.flights import Flight, LegOrder
 from executor.ledger import Fill, Ledger
-from executor.legging import Choice, Standing, best_plan
-from executor.repairing import REPAIRS_MAX, Budget, Step, decide, needs_repair
+from executor.legging import Bounds, Choice, Standing, best_plan
+from executor.repairing import (
+    FINAL,
+    REFUSED_PAUSE_MS,
+    REPAIRS_MAX,
+    Budget,
+    Step,
+    decide,
+    needs_repair,
+)
 from shm.codes import (
     BasketKind,
     FillStatus,
@@ -20,11 +28,13 @@ from shm.codes import (
     Purpose,
     Side,
 )
+from shm.limits import RiskSettings
 from tests.executor.written import MARKETS, OUTCOMES, PRICES_E4
 
 NOW_MS = 1_795_000_000_000
 UNIT = 10_000_000
-BUDGET = Budget(naked_ms=3_000, since_ms=0, cost_usd_e6=10**9, may_send=True)
+BOUNDS = Bounds(10**9, 0, 10**9, 10**9, 10_000, 10_000)
+BUDGET = Budget(naked_ms=3_000, since_ms=0, bounds=BOUNDS)
 GOOD_ASK = [(3_000, 100 * UNIT)]
 GOOD_BID = [(5_900, 100 * UNIT)]
 LEGS = range(3)
@@ -64,9 +74,10 @@ def legs(filled=(0, 1), asks=GOOD_ASK, bids=GOOD_BID, held=UNIT):
     ]  # fmt: skip
 
 
-def step(one=None, known=None, standing=None, now_ms=NOW_MS, **budget):
+def step(one=None, known=None, standing=None, now_ms=NOW_MS, since_ms=0, **bounds):
+    budget = replace(BUDGET, since_ms=since_ms, bounds=replace(BOUNDS, **bounds))
     return decide(one or flight(), known or ledger(), standing or legs(), now_ms=now_ms,
-                  budget=replace(BUDGET, **budget))  # fmt: skip
+                  budget=budget)  # fmt: skip
 
 
 # --- whether ------------------------------------------------------------------------------------
@@ -112,12 +123,8 @@ def test_a_good_book_completes():
     assert [(o.leg, o.side) for o in found.plan.orders] == [(2, Side.BUY)]
 
 
-def test_what_may_not_be_sent_waits():
-    assert step(may_send=False).step is Step.WAIT
-
-
 def test_what_costs_too_much_is_sold_again():
-    found = step(cost_usd_e6=0)
+    found = step(cash_usd_e6=0)
     assert found.step is Step.SEND
     assert all(order.side is Side.SELL for order in found.plan.orders)
 
@@ -127,7 +134,6 @@ def test_its_time_ends_to_the_millisecond(age_ms, expected):
     one = flight()
     one.naked_ms = NOW_MS - age_ms
     assert step(one).step is expected
-    assert step(one, may_send=False).step is (Step.WAIT if expected is Step.SEND else Step.KEEP)
 
 
 def test_after_a_start_or_an_arming_there_is_the_whole_time_again():
@@ -153,10 +159,72 @@ def test_what_is_even_up_to_dust_is_kept():
 def test_no_better_plan_is_believed_only_where_every_book_is_there():
     bad = {"asks": [(9_990, 100 * UNIT)], "bids": [(10, 100 * UNIT)]}
     all_there = legs(**bad)
-    assert best_plan(all_there, 0).choice is Choice.HOLD
-    assert step(standing=all_there, cost_usd_e6=0).step is Step.KEEP
+    assert best_plan(all_there, replace(BOUNDS, cash_usd_e6=0)).choice is Choice.HOLD
+    assert step(standing=all_there, cash_usd_e6=0).step is Step.KEEP
     one_dead = [*all_there[:2], replace(all_there[2], asks=(), bids=())]
-    assert step(standing=one_dead, cost_usd_e6=0).step is Step.WAIT
+    assert step(standing=one_dead, cash_usd_e6=0).step is Step.WAIT
+
+
+# --- what was refused -----------------------------------------------------------------------------
+
+
+def refused(one, reason, place=2, side=Side.BUY, number=2):
+    """A repair of one leg that the venue refused."""
+    repair = flight(filled=(), purpose=Purpose.REPAIR, number=number)
+    repair.legs = [replace(repair.legs[place], side=side, state=LegState.REFUSED, reason=reason)]
+    repair.last_ms = NOW_MS - 10_000
+    one.repairs.append(repair)
+    return one
+
+
+def sides(found):
+    return {(order.leg, order.side) for order in found.plan.orders}
+
+
+SOLD_AGAIN = {(0, Side.SELL), (1, Side.SELL)}
+
+
+@pytest.mark.parametrize("reason", [LegReason.CLOSED, *FINAL, LegReason.BALANCE])
+def test_a20_a_leg_that_cannot_be_bought_is_not_asked_for_again_and_the_others_are_sold(reason):
+    assert sides(step()) == {(2, Side.BUY)}
+    assert sides(step(refused(flight(), reason))) == SOLD_AGAIN
+
+
+def test_a23_a_market_that_refused_the_basket_itself_is_closed_for_its_repair():
+    one = flight()
+    one.legs[2].state, one.legs[2].reason = LegState.REFUSED, LegReason.CLOSED
+    assert sides(step(one)) == SOLD_AGAIN
+
+
+def test_a_market_that_is_closed_can_be_sold_in_as_little_as_bought():
+    one = refused(flight(filled=(0, 1)), LegReason.CLOSED, place=0, side=Side.SELL)
+    assert sides(step(one)) == {(2, Side.BUY)}
+    dear = [replace(leg, asks=[(9_990, 100 * UNIT)]) for leg in legs()]
+    assert step(one, standing=dear).step is Step.KEEP, "the other one alone sells for less"
+
+
+@pytest.mark.parametrize("reason", sorted(set(LegReason) - FINAL - {LegReason.CLOSED}))
+def test_a_sale_that_was_refused_for_what_passes_is_tried_again(reason):
+    """Shares that were bought a moment ago may not be there yet for the venue."""
+    dear = [replace(leg, asks=[(9_990, 100 * UNIT)]) for leg in legs()]
+    one = refused(flight(), reason, place=0, side=Side.SELL)
+    assert sides(step(one, standing=dear)) == SOLD_AGAIN
+
+
+def test_after_each_refusal_the_next_attempt_waits_twice_as_long():
+    one = flight()
+    for count in range(1, 4):
+        refused(one, LegReason.TICK, number=count + 1).repairs[-1].last_ms = NOW_MS
+        pause_ms = REFUSED_PAUSE_MS * 2 ** (count - 1)
+        assert step(one, now_ms=NOW_MS + pause_ms - 1, since_ms=NOW_MS).step is Step.WAIT
+        assert step(one, now_ms=NOW_MS + pause_ms, since_ms=NOW_MS).step is Step.SEND
+    in_time = [n for n in range(REPAIRS_MAX) if REFUSED_PAUSE_MS * (2**n - 1) <= BUDGET.naked_ms]
+    assert len(in_time) + 1 < RiskSettings().max_refusals, "with the leg that began it"
+
+
+def test_a_closed_market_does_not_hide_that_nothing_better_is_left():
+    bare = [replace(leg, bids=()) for leg in legs()]
+    assert step(refused(flight(), LegReason.CLOSED), standing=bare).step is Step.KEEP
 
 
 prices = st.integers(1, 9_999)
@@ -165,7 +233,7 @@ filled = st.sets(st.sampled_from(range(3)), min_size=1, max_size=2)
 
 
 asked = st.fixed_dictionaries({
-    "age_ms": st.integers(0, 10_000), "may_send": st.booleans(), "cost": st.integers(0, 10**8),
+    "age_ms": st.integers(0, 10_000), "cost": st.integers(0, 10**8),
     "repairs": st.integers(0, REPAIRS_MAX + 1),
 })  # fmt: skip
 
@@ -179,12 +247,11 @@ def test_every_situation_has_one_step_and_it_ends(held, books, asked):
         replace(leg, asks=sorted(asks), bids=sorted(bids, reverse=True))
         for leg, (asks, bids) in zip(legs(filled=held), books, strict=True)
     ]
-    found = step(one, known, standing, may_send=asked["may_send"], cost_usd_e6=asked["cost"])
+    found = step(one, known, standing, cash_usd_e6=asked["cost"])
     assert (found.plan is not None) is (found.step is Step.SEND)
     if asked["age_ms"] > BUDGET.naked_ms or asked["repairs"] >= REPAIRS_MAX:
         assert found.step is Step.KEEP
     if found.step is Step.SEND:
-        assert asked["may_send"]
         assert found.plan.cost_usd_e6 <= asked["cost"]
         assert found.plan.worst_usd_e6 > found.plan.hold_usd_e6
         for order in found.plan.orders:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.exposure import Exposure, day_of
-from executor.modes import MAY_SEND
+from executor.modes import MAY_SEND, PASSING
 from executor.risk import (
+    REPAIR_OVERDRAFT,
     Quote,
     Standing,
     Wanted,
@@ -16,16 +17,20 @@ from executor.risk import (
     leg_usd_e6,
     loss_limit_usd_e6,
     order_limit_usd_e6,
+    passes,
     refusal,
     total_limit_usd_e6,
     units_allowed,
 )
 from executor.tempo import Bucket
 from shm.codes import MarketKind, Mode, Outcome, Purpose, Refusal, Side
+from shm.layout import MAX_LEGS
 from shm.limits import RiskSettings
 from tests.engine.factory import market
 
 LIMITS = RiskSettings()
+ALONE = RiskSettings(max_naked_usd_e6=10**9)
+"""Limits among which what may stand alone is never the smallest."""
 NOW_NS, NOW_MS = 10**15, 1_795_000_000_000
 MARKETS = [market(0, MarketKind.ABOVE, 10), market(1, MarketKind.RANGE, 10, 20),
            market(2, MarketKind.ABOVE, 20)]  # fmt: skip
@@ -168,12 +173,20 @@ COSTS = [leg_usd_e6(m, p) for m, p in zip(MARKETS, PRICES, strict=True)]
     ],
 )
 def test_what_fits_is_what_the_smallest_limit_leaves(state, units, reason):
-    assert units_allowed(wanted(), standing(**state), LIMITS) == (units, reason)
+    assert units_allowed(wanted(), standing(**state), ALONE) == (units, reason)
+
+
+@pytest.mark.parametrize("naked_usd_e6", [0, 20_000_000, 25_000_000, 10**12])
+def test_all_legs_but_the_cheapest_fit_into_what_may_stand_alone(naked_usd_e6):
+    """Any one of them may be the one that does not fill."""
+    state = standing(exposure=exposed(naked_usd_e6=naked_usd_e6))
+    units = max(0, 25_000_000 - naked_usd_e6) // (sum(COSTS) - min(COSTS))
+    assert units_allowed(wanted(), state, LIMITS) == (units, Refusal.NAKED)
 
 
 def test_the_number_of_shares_is_limited_where_they_are_cheap():
     cheap = wanted(prices_e4=(20, 20, 20))
-    assert units_allowed(cheap, standing(), LIMITS) == (500, Refusal.SHARES)
+    assert units_allowed(cheap, standing(), ALONE) == (500, Refusal.SHARES)
 
 
 def test_limits_follow_equity_where_that_is_less():
@@ -187,12 +200,13 @@ def test_limits_follow_equity_where_that_is_less():
 money = st.integers(0, 600_000_000)
 
 
-@given(st.tuples(*[st.integers(1, 9_999)] * 3), st.tuples(*[money] * 4), st.integers(0, 10**11))
+@given(st.tuples(*[st.integers(1, 9_999)] * 3), st.tuples(*[money] * 4, st.integers(0, 30_000_000)),
+       st.integers(0, 10**11))  # fmt: skip
 def test_no_limit_is_ever_passed(prices, at_risk, equity):
-    in_market, in_group, in_day, in_all = at_risk
+    in_market, in_group, in_day, in_all, in_alone = at_risk
     exposure = exposed(
         by_market={MARKETS[1].key: in_market}, by_group={GROUP: in_group},
-        by_day={day_of(MARKETS[0]): in_day}, total_usd_e6=in_all,
+        by_day={day_of(MARKETS[0]): in_day}, total_usd_e6=in_all, naked_usd_e6=in_alone,
     )  # fmt: skip
     state = standing(exposure=exposure, equity_usd_e6=equity)
     units, _ = units_allowed(wanted(prices_e4=prices), state, LIMITS)
@@ -205,6 +219,8 @@ def test_no_limit_is_ever_passed(prices, at_risk, equity):
     assert in_group + units * sum(costs) <= 100_000_000
     assert in_day + units * sum(costs) <= 200_000_000
     assert in_all + units * sum(costs) <= min(500_000_000, equity // 4)
+    for missing in costs:
+        assert in_alone + units * (sum(costs) - missing) <= 25_000_000
 
 
 def test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_no_pace():
@@ -216,9 +232,23 @@ def test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_n
         ({"clock_offset_ms": 501}, Refusal.CLOCK),
         ({"feed_silence_ns": 750_000_001}, Refusal.STALE),
         ({"held_up": True}, Refusal.STALE),
-        ({"order_tokens": 2}, Refusal.RATE),
+        ({"order_tokens": 2 - REPAIR_OVERDRAFT}, Refusal.RATE),
     ):
         assert check_repair(standing(**state), 3, LIMITS) is reason
+
+
+@pytest.mark.parametrize("orders", range(1, MAX_LEGS + 1))
+def test_whatever_baskets_have_used_up_a_repair_of_any_size_may_still_leave(orders):
+    """They stop at no tokens left; a repair may owe some."""
+    assert check_repair(standing(order_tokens=0), orders, LIMITS) is None
+
+
+def test_what_holds_a_repair_back_passes_by_itself_or_waits_for_somebody():
+    for mode in Mode:
+        assert passes(Refusal.MODE, mode) is (mode in PASSING)
+    for reason in (Refusal.CLOCK, Refusal.STALE, Refusal.RATE):
+        assert passes(reason, Mode.ARMED)
+    assert not passes(Refusal.KILLED, Mode.THROTTLED)
 
 
 def test_a_quote_seen_from_each_token_and_side():
