@@ -1,21 +1,21 @@
 """Finds out what the replies and the user channel did not say: reads, judges, tells.
 
 Reads the venue's trades after each reconnect of the user channel, when a fill is late, and when the
-chain's word about a trade is; looks for each order in doubt by its hash, among the open orders and
-among the trades (executor/resolver.py judges). An order that was called filled and whose trade
-never appears is looked for in the same way, and in the balance. Never sends an order again.
+chain's word about a trade is; looks for each order in doubt by its hash, among the open orders,
+among the trades and in the balance of its token (executor/resolver.py judges). An order that was
+called filled and whose trade never appears is looked for in the same way. Never sends an order
+again.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from executor.chronicle import Chronicle
 from executor.failpoints import reach
 from executor.flights import LEG_UNDECIDED, Flight, LegOrder, awaited
 from executor.ledger import Fill
-from executor.resolver import Seen, proof, unheard
+from executor.resolver import Seen, balance_counts, proof, unheard
 from executor.snapshot import draft, fill_row
 from executor.venue import Unavailable, Venue
 from executor.wire import OpenOrder, Trade
@@ -147,27 +147,34 @@ class Prover:
             leg = flight.legs[place]
             self._asked_ms[leg.order_hash] = time.time_ns() // 1_000_000
             order = await self._venue.order(leg.order_hash)
-            held = await self._held(leg)
+            held = await self._held(flight, leg, settings.doubt_settle_ms)
             trouble = next((one for one in (order, held) if isinstance(one, Unavailable)), None)
             if trouble is not None:  # one that cannot be read does not hide the others
                 self._say(f"order {leg.order_hash[:10]}…: {trouble.reason}")
                 answered = False
                 continue
             assert not isinstance(order, Unavailable)
-            seen = _seen(leg, order, resting, named)
+            assert not isinstance(held, Unavailable)
+            seen = _seen(leg, order, resting, named, held)
             if leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
                 self._tell(flight, place, seen, settings.doubt_settle_ms)
             elif leg in awaited(flight, ledger):
-                seen = replace(seen, held=held is True)
                 self._give_up(flight, place, seen, settings.doubt_settle_ms)
         if resting:  # baskets and repairs fill at once or not at all: whatever rests should not
             await self._venue.cancel_all()
         return answered
 
-    async def _held(self, leg: LegOrder) -> bool | Unavailable:
-        """Whether the venue has another number of an unheard order's token than the ledger."""
+    async def _held(
+        self, flight: Flight, leg: LegOrder, window_ms: int
+    ) -> bool | Unavailable | None:
+        """Whether the venue has another number of the order's token than the ledger.
+
+        None: now is not the time to ask.
+        """
         if leg.state in LEG_UNDECIDED:
-            return False
+            now_ms = time.time_ns() // 1_000_000
+            if not balance_counts(now_ms, sent_ms=_sent_ms(flight), window_ms=window_ms):
+                return None
         size_e6 = await self._venue.position_e6(leg.token)
         if isinstance(size_e6, Unavailable):
             return size_e6
@@ -231,11 +238,16 @@ def _sent_ms(flight: Flight) -> int:
 
 
 def _seen(
-    leg: LegOrder, order: OpenOrder | None, resting: Sequence[OpenOrder], named: set[str]
+    leg: LegOrder,
+    order: OpenOrder | None,
+    resting: Sequence[OpenOrder],
+    named: set[str],
+    held: bool | None,
 ) -> Seen:
     return Seen(
         at_ms=time.time_ns() // 1_000_000,
         order=order,
         rests=any(one.id.lower() == leg.order_hash for one in resting),
         traded=leg.order_hash in named,
+        held=held,
     )

@@ -94,7 +94,8 @@ def _without_refused(flight: Flight, legs: Sequence[Standing]) -> list[Standing]
         if order.reason is LegReason.CLOSED:
             left[place] = replace(left[place], asks=(), bids=())
         elif order.reason in FINAL or cash_was_short:
-            left[place] = replace(left[place], **{"asks" if more else "bids": ()})
+            kept = left[place]
+            left[place] = replace(kept, asks=()) if more else replace(kept, bids=())
     return left
 
 
@@ -107,7 +108,7 @@ def _paused_until_ms(flight: Flight) -> int:
     ]
     if not refused:
         return 0
-    return refused[-1].last_ms + REFUSED_PAUSE_MS * 2 ** (len(refused) - 1)
+    return refused[-1].last_ms + (REFUSED_PAUSE_MS << len(refused) - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 Whatever is shown proves at once. That something is not shown proves only after the settle window,
 and only if the three places where it could be (the order by its hash, the open orders, the trades)
 were all read twice, some time apart, and had nothing both times: a late order has been seen to
-arrive long after its sender had given up (docs/venue.md "Orders that arrive late").
+arrive long after its sender had given up (docs/venue.md "Orders that arrive late"). Nor is anything
+proven while the venue has another number of the order's token than the ledger: a fill may be there
+before its trade is listed. That, which may have other reasons, holds the proof up for one more
+window and not for ever.
 """
 
 from dataclasses import dataclass
@@ -34,9 +37,8 @@ class Seen:
     """It is among the open orders."""
     traded: bool
     """One of our trades names it."""
-    held: bool = False
-    """The venue has another number of its token for us than the ledger says (asked for only where
-    the venue has called it filled)."""
+    held: bool | None = None
+    """The venue has another number of its token for us than the ledger says; None: not asked."""
 
     @property
     def nothing(self) -> bool:
@@ -75,6 +77,8 @@ def proof(
     if not _twice_nothing(seen, earlier, sent_ms, window_ms):
         return None
     evidence = Evidence.ORDER | Evidence.OPEN_ORDERS | Evidence.TRADES | Evidence.WINDOW
+    if seen.held is False:
+        evidence |= Evidence.BALANCE
     gone = LegState.KILLED if leg.state is LegState.LANDED else LegState.NEVER_LANDED
     return Proof(gone, leg.reason, evidence)
 
@@ -88,6 +92,11 @@ def unheard(seen: Seen, earlier: Seen | None, *, sent_ms: int, window_ms: int) -
         return Unheard.NEVER
     over_ms = sent_ms + 2 * window_ms + READS_APART_MS
     return Unheard.UNPROVEN if seen.at_ms >= over_ms else None
+
+
+def balance_counts(now_ms: int, *, sent_ms: int, window_ms: int) -> bool:
+    """Whether the balance is to be asked about an order in doubt: late enough, and not for ever."""
+    return sent_ms + window_ms <= now_ms < sent_ms + 2 * window_ms + READS_APART_MS
 
 
 def _twice_nothing(seen: Seen, earlier: Seen | None, sent_ms: int, window_ms: int) -> bool:

@@ -100,6 +100,8 @@ class Evidence(IntFlag):
     WINDOW = 32
     """The time in which a late order may still appear is over."""
     OPERATOR = 64
+    BALANCE = 128
+    """As many of its token as the ledger says."""
 
 
 # --- payloads ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.flights import LEG_UNDECIDED, NEXT_LEG, LegOrder
-from executor.resolver import READS_APART_MS, Seen, matched_e6, proof
+from executor.resolver import READS_APART_MS, Seen, balance_counts, matched_e6, proof
 from executor.wire import OpenOrder
 from shm.codes import LegReason, LegState, Outcome, Side
 from shm.records import Evidence
@@ -33,6 +33,7 @@ readings = st.builds(
     order=orders,
     rests=st.booleans(),
     traded=st.booleans(),
+    held=st.sampled_from([None, False, True]),
 )
 undecided = st.sampled_from(sorted(LEG_UNDECIDED))
 
@@ -61,8 +62,9 @@ def test_it_answers_whatever_the_venue_shows_and_with_a_step_that_exists(state, 
 @given(undecided, readings, st.one_of(st.none(), readings))
 def test_nothing_is_given_up_before_the_window_and_two_readings_apart(state, now, earlier):
     found = judge(now, earlier, state)
-    if found is None or found.evidence != ALL_THREE:
+    if found is None or ALL_THREE not in found.evidence:
         return
+    assert (Evidence.BALANCE in found.evidence) is (now.held is False)
     assert now.nothing
     assert earlier is not None
     assert earlier.at_ms >= SENT_MS + WINDOW_MS
@@ -76,6 +78,7 @@ def test_only_an_order_that_nobody_has_is_said_never_to_have_landed(now, earlier
         assert now.order is None
         assert not now.rests
         assert not now.traded
+        assert not now.held
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,16 @@ def test_the_window_and_the_distance_to_the_millisecond(first_ms, second_ms, pro
     if found is not None:
         assert (found.state, found.reason) == (LegState.NEVER_LANDED, LegReason.TRANSPORT)
     assert judge(seen(second_ms)) is None
+
+
+def test_the_balance_is_asked_after_the_window_and_not_for_ever():
+    def asks(after_ms: int) -> bool:
+        return balance_counts(SENT_MS + after_ms, sent_ms=SENT_MS, window_ms=WINDOW_MS)
+
+    end_ms = 2 * WINDOW_MS + READS_APART_MS
+    assert [asks(at) for at in (WINDOW_MS - 1, WINDOW_MS, end_ms - 1, end_ms)] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 def test_an_order_that_the_venue_had_accepted_and_has_no_more_was_killed():
