@@ -204,6 +204,8 @@ def _said(state: State, entry: Entry) -> list[Turn]:
         leg.move(then, LegReason(entry.payload.reason))
     if entry.kind is Kind.REPLY and then in _TAKEN:
         state.outcomes.append(_TAKEN[then])
+        if then is LegState.REFUSED and entry.payload.reason == LegReason.CLOSED:
+            state.closed_ms[flight.legs[entry.leg].token] = entry.payload.at_ms
     return state.settle(flight, entry.payload.at_ms)
 
 

@@ -32,3 +32,4 @@ def forget_tokens(state: State, now_ms: int) -> None:
         if market.expiry_ms < now_ms - TOKENS_MS and market.key not in kept:
             del state.tokens[token]
             ledger.holdings.pop(token, None)
+            state.closed_ms.pop(token, None)

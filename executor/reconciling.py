@@ -1,8 +1,8 @@
 """Comes to a true ledger at start, and keeps comparing it with the venue's while it runs.
 
 A comparison counts only if nothing of ours moved while it was read. A difference counts only if it
-is there twice while nothing is on its way and the chain has confirmed everything: what is on its
-way explains itself soon.
+is there twice while nothing is on its way and the chain has confirmed everything, or has had its
+time: what is on its way explains itself soon.
 """
 
 import asyncio
@@ -64,11 +64,15 @@ class Reconciler:
         self.trusted = True
         """Nothing has made us doubt since a comparison that agreed began: see `doubt`."""
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing is on its way."""
+    def quiet(self, limits: RiskSettings) -> bool:
+        """Whether nothing is on its way; a trade that is stuck on chain explains nothing.
+
+        Else one that never settles would hide every difference, and a start would wait for ever.
+        """
         state = self._chronicle.state
-        return not state.open_flights and not state.ledger.unconfirmed
+        moving_ms = time.time_ns() // 1_000_000 - limits.max_unsettled_s * 1_000
+        unconfirmed = state.ledger.unconfirmed.values()
+        return not state.open_flights and not any(fill.at_ms >= moving_ms for fill in unconfirmed)
 
     def doubt(self) -> None:
         """Something makes us doubt what we know: compare as soon as possible, all of it."""
@@ -110,11 +114,11 @@ class Reconciler:
                 self.trusted = self.trusted or self._doubts == doubts
                 self._positions_s = now_s if positions else self._positions_s
             return
-        if not self.quiet or self._chronicle.version != before:
+        if not self.quiet(limits) or self._chronicle.version != before:
             return
         await asyncio.sleep(AGAIN_S)
         again = await self.compare(limits, positions=True)
-        if again is not None and not again.clean and self.quiet:
+        if again is not None and not again.clean and self.quiet(limits):
             self.difference = in_words(again)
 
     def _ended(self) -> bool:
@@ -193,7 +197,7 @@ class Reconciler:
             found = await self.compare(limits, positions=True)
             if found is not None and found.clean:
                 return found
-            if found is not None and self.quiet:
+            if found is not None and self.quiet(limits):
                 if found == last:
                     return found
                 last = found

@@ -71,6 +71,7 @@ class Surroundings:
         self._shapes: dict[gate.ShapeKey, gate.Shape] = {}
         """Of those markets, and of no others."""
         self.generation = 0
+        self._adopted_ms = 0
         self.seen_signal = 0
         """Highest signal number looked at so far."""
         risk_settings = stage.settings.risk
@@ -86,9 +87,22 @@ class Surroundings:
         if not self._table.changed():
             return None
         self.generation, rows = self._table.read()
+        self._adopted_ms = time.time_ns() // 1_000_000
         self.markets = {m.row: m for m in rows if m.state == MarketState.ACTIVE}
         self._shapes = {}
         return rows
+
+    def _leave_out_closed(self) -> None:
+        """Markets that the venue has refused as closed: no basket needs them until facts come."""
+        state = self._chronicle.state
+        for token, at_ms in state.closed_ms.items():
+            if at_ms < self._adopted_ms or token not in state.tokens:
+                continue
+            market = state.tokens[token][0]
+            known = self.markets.get(market.row)
+            if known is not None and known.key == market.key:
+                del self.markets[market.row]
+                self._shapes = {}
 
     # --- what follows from the journal ---
 
@@ -125,6 +139,7 @@ class Surroundings:
         signs.now_ms = time.time_ns() // 1_000_000
         signs.killed = stage.kill.look() and not taking
         self.note_trouble()
+        self._leave_out_closed()
         now_ns = time.monotonic_ns()
         if now_ns - self._worth_ns > WORTH_EVERY_NS:
             self._worth_ns = now_ns

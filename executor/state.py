@@ -64,6 +64,9 @@ class State:
     """By id, repairs included; oldest first."""
     tokens: dict[str, Token] = field(default_factory=dict)
     """Every token of a market that was ever traded or known: late fills have to find it."""
+    closed_ms: dict[str, int] = field(default_factory=dict)
+    """By token: when the venue last refused an order because its market takes none. In no snapshot:
+    it counts only until the next facts of the markets, and a start asks for them anew."""
     wallet: bytes = b""
     run: int = 0
     """Executor processes that have written to the journal."""
@@ -167,6 +170,11 @@ class State:
         """How long the oldest fill waits that counts and is not confirmed; 0 if there is none."""
         waiting = [fill.at_ms for fill in self.ledger.unconfirmed.values()]
         return now_ms - min(waiting) if waiting else 0
+
+    def stuck_ms(self, now_ms: int) -> int:
+        """The same of those that the operator has not seen yet: who ends a halt knows them."""
+        waiting = [fill.at_ms for fill in self.ledger.unconfirmed.values()]
+        return max((now_ms - at_ms for at_ms in waiting if at_ms > self.forgiven_ms), default=0)
 
     def orders_on(self, day: int) -> int:
         """Orders of today."""

@@ -393,7 +393,7 @@ async def test_a19_a_trade_that_never_reaches_the_chain_stays_exposure_and_close
         now_ms = max(fill.at_ms for fill in state.ledger.fills.values())
         one.signs.now_ms = now_ms + LIMITS.max_unsettled_s * 1_000 + 1_000
         found = demands(state, state.exposure(), one.signs, LIMITS)
-        assert (Mode.REDUCE_ONLY, Cause.SETTLEMENT) in {(d.mode, d.cause) for d in found}
+        assert (Mode.HALTED, Cause.SETTLEMENT) in {(d.mode, d.cause) for d in found}
         assert state.exposure().total_usd_e6 > 0
 
 

@@ -49,8 +49,8 @@ def failed(count: int, at_ms: int = NOW_MS, **some) -> State:
     return state(failed_ms={(f"t{i}", "o"): at_ms for i in range(count)}, **some)
 
 
-def unsettled(age_ms: int) -> State:
-    made = State()
+def unsettled(age_ms: int, **some) -> State:
+    made = state(**some)
     made.ledger.unconfirmed["t", "o"] = Fill(
         "t", "o", "1", Side.BUY, 1, 1, 0, FillStatus.MATCHED, at_ms=NOW_MS - age_ms
     )
@@ -108,7 +108,8 @@ HALT, REDUCE = Mode.HALTED, Mode.REDUCE_ONLY
         (failed(MAYBE - 1), Exposure(), {}, None),
         (failed(MAYBE, NOW_MS - 3_600_000), Exposure(), {}, None),
         (failed(MAYBE, NOW_MS, forgiven_ms=NOW_MS), Exposure(), {}, None),
-        (unsettled(LATE_MS + 1), Exposure(), {}, (REDUCE, Cause.SETTLEMENT)),
+        (unsettled(LATE_MS + 1), Exposure(), {}, (HALT, Cause.SETTLEMENT)),
+        (unsettled(LATE_MS + 1, forgiven_ms=NOW_MS), Exposure(), {}, None),
         (unsettled(LATE_MS), Exposure(), {}, None),
         # doubt, the socket, the clock
         (State(), doubts(LIMITS.max_doubt + 1), {}, (HALT, Cause.DOUBT)),

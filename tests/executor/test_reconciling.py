@@ -1,6 +1,7 @@
 """Reconciling with a scripted venue: a difference has to be there twice, a payout is told once."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,10 @@ LIMITS = RiskSettings()
 def _no_waiting(monkeypatch):
     for name in ("RETRY_S", "AGAIN_S"):
         monkeypatch.setattr(reconciling, name, 0)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Desk:
@@ -77,7 +82,7 @@ def test_a_difference_counts_only_when_it_is_there_twice(desk):
 def test_while_something_is_on_its_way_there_is_no_difference(desk):
     desk.written.launch()
     desk.venue.cash -= 5_000_000
-    assert not desk.reconciler.quiet
+    assert not desk.reconciler.quiet(LIMITS)
     assert desk.all() == ""
     assert desk.until_true(rounds=5) is None
 
@@ -86,11 +91,28 @@ def test_unconfirmed_fills_are_on_their_way_too(desk):
     flight = desk.written.launch()
     desk.written.reply(flight, *[LegState.FILLED] * 3)
     for place in range(3):
-        desk.written.fill(flight, place, FillStatus.MATCHED)
-    assert not desk.reconciler.quiet
+        desk.written.fill(flight, place, FillStatus.MATCHED, at_ms=now_ms())
+    assert not desk.reconciler.quiet(LIMITS)
     for place in range(3):
         desk.written.fill(flight, place, FillStatus.CONFIRMED)
-    assert desk.reconciler.quiet
+    assert desk.reconciler.quiet(LIMITS)
+
+
+def test_a19_a_trade_that_is_stuck_on_chain_hides_no_difference_for_ever(desk):
+    """The venue may count only what is on chain: a start would wait for it without an end."""
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    for place in range(3):
+        stuck_ms = now_ms() - LIMITS.max_unsettled_s * 1_000 - 1
+        at_ms = stuck_ms if place == 0 else now_ms()
+        desk.written.fill(flight, place, FillStatus.MATCHED, at_ms=at_ms)
+    desk.agree()
+    desk.venue.cash += 6_000_000
+    assert desk.all() == "", "the others are on their way"
+    for place in (1, 2):
+        desk.written.fill(flight, place, FillStatus.CONFIRMED)
+    assert "$6.000000 more" in desk.all()
+    assert "$6.000000 more" in desk.until_true()
 
 
 def test_a_comparison_during_which_a_fill_came_does_not_count(desk):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from executor import situation
 from executor.exposure import DAY_MS
 from executor.situation import EDGE_PAUSE_MS, EDGES_REMEMBERED
-from shm.codes import Cause, LegState, MarketState, Mode
+from shm.codes import Cause, LegReason, LegState, MarketState, Mode
 from shm.limits import RiskSettings
 from shm.stillness import LIMIT_NS
 from tests.executor.stand import Stand
@@ -70,6 +70,19 @@ def test_what_follows_from_the_journal_is_worked_out_once_a_record(stand, monkey
     assert stand.around.derived is first
     stand.written.move(Mode.DISARMED, stand.state.cause.OPERATOR)
     assert stand.around.derived is not first
+
+
+def test_a23_a_market_that_refused_an_order_as_closed_is_left_out_until_new_facts_come(stand):
+    flight = stand.written.launch(created_ms=time.time_ns() // 1_000_000)
+    stand.written.reply_one(flight, 1, LegState.REFUSED, LegReason.CLOSED)
+    stand.written.reply_one(flight, 0, LegState.REFUSED, LegReason.TICK)
+    stand.around.look(taking=False)
+    assert set(stand.around.markets) == {0, 2}
+    assert stand.around.situation({}).shapes == {}
+    stand.publish()
+    stand.around.adopt()
+    stand.around.look(taking=False)
+    assert set(stand.around.markets) == {0, 1, 2}
 
 
 def test_a_situation_is_what_the_gate_asks(stand):

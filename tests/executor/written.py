@@ -171,9 +171,11 @@ class Written:
         for place, state in enumerate(states):
             self.reply_one(flight, place, state)
 
-    def reply_one(self, flight, place: int, state: LegState) -> None:
+    def reply_one(
+        self, flight, place: int, state: LegState, reason: LegReason = LegReason.NONE
+    ) -> None:
         name = bytes.fromhex(flight.legs[place].order_hash[2:])
-        row = records.Reply(flight.created_ms, 200, state, LegReason.NONE, name, bytes(16), b"")
+        row = records.Reply(flight.created_ms, 200, state, reason, name, bytes(16), b"")
         self.chronicle.say(Kind.REPLY, row, flight.id, place)
 
     def keep(self, flight) -> None:
