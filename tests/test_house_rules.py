@@ -260,6 +260,28 @@ def test_nothing_here_names_an_address_or_a_path_of_some_machine():
             assert not pattern.search(path.read_text()), name_of(path)
 
 
+NAMED = re.compile(
+    r"\b(?:tests|shm|ingest|engine|executor|desk|sim|docs)/[\w/.-]*\w\.(?:pyx?|h|c|md|json|svg)\b"
+)
+
+
+def missing(text: str) -> set[str]:
+    """Files of this project that a text names and that are not there."""
+    return {name for name in NAMED.findall(text) if not (ROOT / name).is_file()}
+
+
+def test_every_file_that_a_text_names_is_there():
+    headers = [path for folder in FOLDERS for path in (ROOT / folder).glob("*.h")]
+    for path in [*ALL, *COMPILED, *headers, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"),
+                 *ROOT.glob("tests/**/*.py")]:  # fmt: skip
+        found = missing(path.read_text()) - {"tests/gone.py"}
+        assert not found, f"{name_of(path)} names {', '.join(sorted(found))}"
+
+
+def test_a_planted_name_of_nothing_is_caught():
+    assert missing("see tests/gone.py and shm/layout.py.") == {"tests/gone.py"}
+
+
 def test_supervisords_exit_codes_are_those_of_the_error_tree():
     from shm.errors import EXIT_CODES_FINAL
 

@@ -17,6 +17,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from executor import (
     amounts,
     breaker,
@@ -32,6 +34,7 @@ from executor import (
     journal_start,
     launching,
     ledger,
+    legging,
     proving,
     repairing,
     replies,
@@ -409,6 +412,35 @@ def _naked_for_ever() -> None:
     swap(repairing, "decide", patient)
 
 
+def _buys_for_nothing() -> None:
+    swap(legging, "GAIN_BPS", 0)
+
+
+def _repairs_lose_anything() -> None:
+    def bold(self: Any, bounds: Any) -> bool:
+        return bool(self.cost_usd_e6 <= bounds.cash_usd_e6)
+
+    swap(legging.Plan, "within", bold)
+
+
+def _refusals_forgotten() -> None:
+    swap(repairing, "_without_refused", lambda _flight, legs: list(legs))
+
+
+def _any_size_may_stand_alone() -> None:
+    units_allowed = risk.units_allowed
+
+    def generous(wanted: Any, standing: Any, limits: Any) -> Any:
+        limits = msgspec.structs.replace(limits, max_naked_usd_e6=2**40)
+        return units_allowed(wanted, standing, limits)
+
+    swap(risk, "units_allowed", generous)
+
+
+def _pauses_decide() -> None:
+    swap(risk, "passes", lambda *_: False)
+
+
 def _declined_is_done() -> None:
     cancel_all = venue.Venue.cancel_all
 
@@ -492,6 +524,7 @@ class Bug(NamedTuple):
 
 _ORDERS, _LIMITS = "tests.crash.test_hazards_orders:", "tests.crash.test_hazards_limits:"
 _RISK, _FLIGHTS = "tests.executor.test_risk:", "tests.executor.test_flights:"
+_LEGGING = "tests.executor.test_legging:"
 _INVENTORY = "tests.crash.test_hazards_inventory:"
 _EXPOSURE = "tests.executor.test_exposure:"
 _SOLD = _FLIGHTS + (
@@ -661,6 +694,29 @@ PLANTED: dict[str, Bug] = {
         _naked_for_ever,
         _ORDERS + "test_a16_legs_that_stand_alone_are_repaired_at_once",
         {"dead": (1,)},
+    ),
+    "a purchase for the same worst case": Bug(
+        _buys_for_nothing,
+        _LEGGING + "test_e02_nobody_ties_up_money_for_the_worst_case_that_a_sale_has_too",
+    ),
+    "a repair may lose anything": Bug(
+        _repairs_lose_anything,
+        _LEGGING + "test_a_basket_that_would_lose_more_than_its_budget_is_not_completed",
+    ),
+    "a closed market is asked again": Bug(
+        _refusals_forgotten,
+        "tests.executor.test_repairing:"
+        "test_a20_a_leg_that_cannot_be_bought_is_not_asked_for_again_and_the_others_are_sold",
+        {"reason": LegReason.CLOSED},
+    ),
+    "a basket of any size": Bug(
+        _any_size_may_stand_alone,
+        _RISK + "test_all_legs_but_the_cheapest_fit_into_what_may_stand_alone",
+        {"naked_usd_e6": 0},
+    ),
+    "a pause decides what is kept": Bug(
+        _pauses_decide,
+        _RISK + "test_what_holds_a_repair_back_passes_by_itself_or_waits_for_somebody",
     ),
     "a declined cancel is done": Bug(
         _declined_is_done,

@@ -19,7 +19,7 @@ from shm.codes import Cause, FillStatus, FlightState, LegReason, LegState, Mode
 from shm.limits import RiskSettings
 from tests.crash.faults import rule
 from tests.crash.hand import SIZE_E6, hand, legs_of, scenario
-from tests.executor.test_legging import ASKS, BIDS, trio
+from tests.executor.test_legging import ASKS, BIDS, FREE, trio
 
 LIMITS = RiskSettings()
 POSTS = "POST /orders"
@@ -332,7 +332,7 @@ async def test_a16_legs_that_stand_alone_are_repaired_at_once(dead, tmp_path):
         assert flight.state is FlightState.NAKED
         assert needs_repair(flight, ledger)
         held = [0 if place in dead else 10 for place in (1, 2, 3)]
-        budget = Budget(3_000, 0, 10**12, may_send=True)
+        budget = Budget(3_000, 0, FREE)
         decision = decide(
             flight, ledger, trio(held, ASKS, BIDS), now_ms=flight.naked_ms + 50, budget=budget
         )

@@ -16,6 +16,7 @@ from shm.fabric import Fabric
 from shm.layout import BOOK, MARKETS_MAX
 from shm.roles import RoleHolder
 from tests.executor.stand import Stand, column
+from tests.executor.test_legging import FREE
 from tests.executor.written import MARKETS, OUTCOMES
 
 BIDS, ASKS = [(5_900, 10**6), (5_800, 2 * 10**6)], [(6_100, 3 * 10**6), (6_200, 4 * 10**6)]
@@ -142,5 +143,5 @@ def test_whatever_a_book_shows_a_repair_can_be_signed(stand, tick_e4):
             standings.append(
                 stand.books.standing((one, outcome), rng.choice([0, 10**7]), 10**7, 0, oldest_ns=0)
             )
-        for order in best_plan(standings, 10**9).orders:
+        for order in best_plan(standings, FREE).orders:
             limit_amounts(order.side, order.limit_e4, order.size_e6, tick_e4)
