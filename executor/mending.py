@@ -1,7 +1,7 @@
 """Carries out what executor/repairing.py decides: completes, unwinds or keeps what stands alone.
 
-A basket's time to be repaired does not run while something that passes forbids every order: a pause
-of the venue, a silent feed, no connection.
+A basket's time to be repaired does not run while something that passes forbids it: a pause of the
+venue, a silent feed, no connection, shares that the chain has yet to confirm.
 """
 
 import logging
@@ -105,6 +105,8 @@ class Mender:
         decision = decide(flight, state.ledger, legs, now_ms=now_ms, budget=budget)
         if decision.step is Step.KEEP:
             self._end(flight, now_ms)
+        elif decision.step is Step.AWAIT_CHAIN:
+            self._hindered_ms = now_ms
         elif decision.step is Step.SEND and decision.plan is not None:
             plan = decision.plan
             if self._hindered(len(plan.orders), settings):

@@ -8,7 +8,8 @@ what is kept.
 
 What the venue has refused is remembered. `FINAL` reasons close that side of the leg, or its market,
 to this basket, so that the next plan is another one; after any other refusal the next attempt waits
-longer each time.
+longer each time. Shares that were bought a moment ago may not be there to be sold before the chain
+has confirmed them: then that is waited for, and time does not count either.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ class Step(Enum):
     SEND = auto()
     KEEP = auto()
     """Hold what there is to the end."""
+    AWAIT_CHAIN = auto()
+    """What is to be sold is ours, and the venue has it only when the chain has confirmed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Decision:
     plan: Plan | None = None
 
 
-_WAIT, _KEEP = Decision(Step.WAIT), Decision(Step.KEEP)
+_WAIT, _KEEP, _AWAIT_CHAIN = map(Decision, (Step.WAIT, Step.KEEP, Step.AWAIT_CHAIN))
 
 
 def needs_repair(flight: Flight, ledger: Ledger) -> bool:
@@ -68,6 +71,8 @@ def decide(
     budget: "Budget",
 ) -> Decision:
     """The step for a flight that needs repair."""
+    if _awaits_chain(flight, ledger):
+        return _AWAIT_CHAIN
     # A process that has just started, or was armed again, has the whole time to repair.
     over = now_ms - max(flight.naked_ms, budget.since_ms) > budget.naked_ms
     if over or len(flight.repairs) >= REPAIRS_MAX or is_even(positions_e6(flight, ledger)):
@@ -97,6 +102,18 @@ def _without_refused(flight: Flight, legs: Sequence[Standing]) -> list[Standing]
             kept = left[place]
             left[place] = replace(kept, asks=()) if more else replace(kept, bids=())
     return left
+
+
+def _awaits_chain(flight: Flight, ledger: Ledger) -> bool:
+    """Whether the last attempt was to sell what the venue does not count as ours yet."""
+    if not flight.repairs:
+        return False
+    refused = {
+        order.token
+        for order in flight.repairs[-1].legs
+        if order.side is Side.SELL and order.reason is LegReason.BALANCE
+    }
+    return any(fill.token in refused for fill in ledger.unconfirmed.values())
 
 
 def _paused_until_ms(flight: Flight) -> int:

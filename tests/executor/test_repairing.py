@@ -211,6 +211,20 @@ def test_a_sale_that_was_refused_for_what_passes_is_tried_again(reason):
     assert sides(step(one, standing=dear)) == SOLD_AGAIN
 
 
+@pytest.mark.parametrize("status", [FillStatus.MATCHED, FillStatus.MINED, FillStatus.CONFIRMED])
+def test_a_sale_that_the_venue_has_no_shares_for_waits_for_the_chain_however_long(status):
+    known = ledger(filled=(1,))
+    known.apply(Fill("t0", "0x10", token(0), Side.BUY, PRICES_E4[0], UNIT, 0, status))
+    one = refused(flight(), LegReason.BALANCE, place=0, side=Side.SELL)
+    dear = [replace(leg, asks=[(9_990, 100 * UNIT)]) for leg in legs()]
+    waits = Step.SEND if status is FillStatus.CONFIRMED else Step.AWAIT_CHAIN
+    assert step(one, known, dear).step is waits
+    one.naked_ms -= 10**9
+    assert step(one, known, dear).step is (Step.KEEP if waits is Step.SEND else waits)
+    one.repairs[-1].legs[0].reason = LegReason.TICK
+    assert step(one, known, dear, since_ms=NOW_MS).step is Step.SEND
+
+
 def test_after_each_refusal_the_next_attempt_waits_twice_as_long():
     one = flight()
     for count in range(1, 4):
