@@ -100,6 +100,8 @@ class Evidence(IntFlag):
     WINDOW = 32
     """The time in which a late order may still appear is over."""
     OPERATOR = 64
+    WITHHELD = 128
+    """Its bytes were given to no socket: we thought better of it."""
 
 
 # --- payloads ---------------------------------------------------------------------------------
