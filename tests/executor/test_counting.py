@@ -2,9 +2,11 @@
 
 import pytest
 
+from executor.batch import PlainBatch
 from executor.breaker import Signs
 from executor.counting import Count, Meter
 from executor.wire import encode_batch
+from tests.executor.test_batch import Orders, account, build
 from tests.executor.test_launching import built
 from tests.executor.written import Written
 
@@ -19,6 +21,15 @@ def test_each_order_of_a_batch_counts_and_nothing_else_does():
     assert meter.orders == 3
     meter.note(request)
     assert meter.orders == 6
+
+
+@pytest.mark.parametrize("signature_type", [0, 1, 2, 3])
+def test_every_order_of_every_kind_of_wallet_has_the_mark_once(signature_type):
+    batch, stream = PlainBatch(account(signature_type)), Orders(signature_type)
+    for _ in range(20):
+        orders, meter = stream.many(), Meter()
+        meter.note(build(batch, orders, 1_795_000_000_000)[1])
+        assert meter.orders == len(orders)
 
 
 @pytest.fixture
