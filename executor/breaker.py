@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from executor.exposure import DAY_MS, Exposure
+from executor.flights import LEG_UNDECIDED
 from executor.modes import Demand
 from executor.risk import BPS, loss_limit_usd_e6
 from executor.state import State
@@ -27,10 +28,14 @@ class Signs:
     now_ms: int = 0
     killed: bool = False
     worth_usd_e6: int = 0
+    peak_usd_e6: int = 0
+    """The highest that this process has seen, looked at every second,"""
     orders_intended: int = 0
-    """By this process,"""
+    """Written down by this process,"""
     orders_on_wire: int = 0
-    """and what its sockets were given."""
+    """what its sockets were given (executor/counting.py),"""
+    orders_withheld: int = 0
+    """and what was written down and did not leave (executor/dispatch.py)."""
     clock_offset_ms: int = 0
     journal_trouble: str = ""
     restarted_ms: int = 0
@@ -73,7 +78,10 @@ Check = Callable[[State, Exposure, Signs, RiskSettings], Iterator[Demand]]
 def _losses(
     state: State, _exposure: Exposure, signs: Signs, limits: RiskSettings
 ) -> Iterator[Demand]:
-    """Of the UTC day and of any 24 hours; half of the limit leaves only what reduces."""
+    """Of the UTC day and of any 24 hours; half of the limit leaves only what reduces.
+
+    So does what is lost together with all that an order whose fate is unknown may still cost.
+    """
     limit = loss_limit_usd_e6(max(state.day_open_usd_e6, signs.worth_usd_e6), limits)
     opens = [mark.worth_usd_e6 for mark in state.marks if mark.at_ms > signs.now_ms - DAY_MS]
     since = max([state.day_open_usd_e6, *opens] if state.day else opens, default=None)
@@ -84,10 +92,23 @@ def _losses(
             yield Demand(Mode.HALTED, Cause.DAY_LOSS, text)
         elif 2 * loss >= limit:
             yield Demand(Mode.REDUCE_ONLY, Cause.DAY_LOSS, text)
-    fall = state.peak_usd_e6 - signs.worth_usd_e6
-    if state.peak_usd_e6 and fall * BPS >= state.peak_usd_e6 * limits.max_drawdown_bps:
+        elif loss + (stake := _in_doubt_usd_e6(state)) >= limit:
+            text = f"{text}, and ${stake / 1e6:.2f} of orders whose fate is unknown"
+            yield Demand(Mode.REDUCE_ONLY, Cause.DAY_LOSS, text)
+    peak = max(state.peak_usd_e6, signs.peak_usd_e6)
+    fall = peak - signs.worth_usd_e6
+    if peak and fall * BPS >= peak * limits.max_drawdown_bps:
         text = f"${fall / 1e6:.2f} below the highest worth so far"
         yield Demand(Mode.HALTED, Cause.DRAWDOWN, text)
+
+
+def _in_doubt_usd_e6(state: State) -> int:
+    """What may still be lost by orders of which nobody knows: all that they may cost."""
+    return sum(
+        flight.reserved_usd_e6
+        for flight in state.open_flights
+        if any(leg.state in LEG_UNDECIDED for leg in flight.legs)
+    )
 
 
 def _refusals(
@@ -125,7 +146,7 @@ def _doubts(
     _state: State, exposure: Exposure, _signs: Signs, limits: RiskSettings
 ) -> Iterator[Demand]:
     doubts = sum(exposure.doubts.values())
-    if doubts > limits.max_doubt:
+    if doubts >= limits.max_doubt:
         text = f"the fate of orders of {doubts} baskets is unknown"
         yield Demand(Mode.HALTED, Cause.DOUBT, text)
 
@@ -133,8 +154,11 @@ def _doubts(
 def _socket(
     _state: State, _exposure: Exposure, signs: Signs, _limits: RiskSettings
 ) -> Iterator[Demand]:
-    if signs.orders_on_wire > signs.orders_intended:
-        text = f"{signs.orders_on_wire} orders left, {signs.orders_intended} were intended"
+    if signs.orders_on_wire + signs.orders_withheld != signs.orders_intended:
+        text = (
+            f"{signs.orders_on_wire} orders left and {signs.orders_withheld} were withheld, "
+            f"where {signs.orders_intended} were written down"
+        )
         yield Demand(Mode.HALTED, Cause.RUNAWAY, text)
 
 

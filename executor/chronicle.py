@@ -69,6 +69,11 @@ class Chronicle:
         """Number of the last record that a loss of power survives."""
         return self._journal.durable_seq
 
+    @property
+    def orders_written(self) -> int:
+        """INTENT records that this process has written."""
+        return self._journal.intents
+
     def tell(self, drafts: Sequence[Draft], *, durable: bool = False) -> None:
         """Write what happened, and take it in."""
         assert not self._orders, "orders that were written are folded first"

@@ -1,7 +1,9 @@
 """One batch of orders, from its signed bytes to the last word about each: written, sent, answered.
 
 The order of things is what makes a crash survivable: the journal has every signed byte before the
-socket has any, and nothing is ever sent twice.
+socket has any, and nothing is ever sent twice. Writing may take long where the disk does, so that
+right before the bytes leave it is asked once more whether they still may: what may not is withheld,
+which the journal says, too.
 """
 
 import time
@@ -18,11 +20,11 @@ from executor.replies import LegOutcome, classify
 from executor.snapshot import draft
 from shm import records
 from shm.backend import HistogramWriter
-from shm.codes import LegReason, LegState
+from shm.codes import LegReason, LegState, Refusal
 from shm.fabric import Counters
 from shm.layout import ExecutorStats
 from shm.payloads import clip
-from shm.records import Kind
+from shm.records import Evidence, Kind
 
 DIGEST_BYTES = 16
 TEXT_BYTES = 96
@@ -33,8 +35,8 @@ _COUNTER_OF = {
     LegState.REFUSED: "orders_refused",
     LegState.DOUBT: "orders_doubt",
 }
-_ORDER_MARK = b'"signatureType":'
-"""Once in each order's JSON."""
+LookAgain = Callable[[int], Refusal | None]
+"""What speaks, at this very moment, against orders that were decided at some monotonic time."""
 
 
 class Dispatcher:
@@ -46,20 +48,33 @@ class Dispatcher:
         counters: Counters[ExecutorStats],
         signs: Signs,
         say: Callable[[str], None],
+        *,
+        look_again: LookAgain = lambda _decided_ns: None,
     ) -> None:
+        self._look_again = look_again
+        self.why_not = Refusal.UNARMED
+        """Why the last `send` sent nothing."""
         self._chronicle = chronicle
         self._counters = counters
         self._signs = signs
         self._say = say
 
-    def send(self, ready: Ready, connection: HttpConnection) -> Flight | None:
-        """Write, then send; None: nothing could be written, and nothing was sent."""
+    def send(self, ready: Ready, connection: HttpConnection, decided_ns: int = 0) -> Flight | None:
+        """Write, then send; None: nothing was sent (`why_not`).
+
+        `decided_ns`: when what asks for it was made, if that has an age limit.
+        """
         chronicle = self._chronicle
         number = chronicle.next_flight
         reach("orders-unwritten")
         if not chronicle.write_orders(ready.basket, ready.intents):
+            self.why_not = Refusal.UNARMED
             return None
         reach("orders-written")
+        objection = self._look_again(decided_ns)
+        if objection is not None:
+            self._withhold(number, objection)
+            return None
         sent_ns = connection.begin(ready.request)
         reach("orders-begun")
         assert sent_ns is not None, "the connection was idle"
@@ -71,11 +86,21 @@ class Dispatcher:
         row = records.Sent(time.time_ns() // 1_000_000, 1, len(request), digest)
         chronicle.tell([draft(Kind.SENT, row, number)])
         reach("sent-written")
-        self._signs.orders_intended += len(ready.intents)
-        self._signs.orders_on_wire += request.count(_ORDER_MARK)
         self._counters.add("posts")
         self._counters.add("orders_sent", len(ready.intents))
         return flight
+
+    def _withhold(self, number: int, objection: Refusal) -> None:
+        """They stand in the journal and have not left: so that nobody looks for them, say that."""
+        self.why_not = objection
+        self._chronicle.fold_orders()
+        legs = range(len(self._chronicle.state.flights[number].legs))
+        self._signs.orders_withheld += len(legs)
+        row = records.Verdict(
+            time.time_ns() // 1_000_000, Evidence.WITHHELD, LegState.NEVER_LANDED, LegReason.NONE
+        )
+        self._chronicle.tell([draft(Kind.VERDICT, row, number, leg) for leg in legs])
+        self._say(f"withheld {len(legs)} orders that were written: {objection.name.lower()}")
 
     async def answer(
         self,

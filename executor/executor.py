@@ -33,6 +33,7 @@ from executor.proving import Prover
 from executor.reconciling import Reconciler, insist
 from executor.rehearsing import Rehearsal
 from executor.reporting import Reports
+from executor.risk import BPS
 from executor.second_look import SecondLook
 from executor.signing import OrderSigner
 from executor.situation import Surroundings
@@ -57,6 +58,8 @@ WARM_EVERY_S = 0.1
 SIGNAL_WAIT_NS = 25_000_000
 JOURNAL_FOLDER = "journal"
 HOUR_MS = 3_600_000
+PEAK_STEPS = 10
+"""So much of the drawdown that halts is a new height worth a mark."""
 
 
 class Executor:
@@ -91,8 +94,9 @@ class Executor:
         self._second_look = SecondLook(stage.still, self._around.signs, self._reconciler)
         self._accepter = Accepter(self._chronicle, self._reconciler, stage.kill)
         self._dispatcher = Dispatcher(
-            self._chronicle, self._counters, self._around.signs, stage.log.warning
-        )
+            self._chronicle, self._counters, self._around.signs, stage.log.warning,
+            look_again=self._around.objection,
+        )  # fmt: skip
         self._mender = Mender(
             self._chronicle, self._around, self._books, self._counters,
             venue=self._venue, dispatcher=self._dispatcher, keep=self._keep,
@@ -251,10 +255,16 @@ class Executor:
         self._require()
 
     def _mark(self) -> None:
-        """The worth of everything, once an hour, at the start of a day, and after a halt."""
+        """The worth of everything: each hour, at the start of a day, after a halt, at a new height.
+
+        A height that is too little for a mark only this process remembers.
+        """
         state, signs = self._chronicle.state, self._around.signs
         last_ms = state.marks[-1].at_ms if state.marks else 0
         due = signs.now_ms // HOUR_MS != last_ms // HOUR_MS or not state.peak_usd_e6
+        step_bps = max(1, self._taker.limits[1].max_drawdown_bps // PEAK_STEPS)
+        rise_usd_e6 = signs.worth_usd_e6 - state.peak_usd_e6
+        due = due or rise_usd_e6 * BPS > state.peak_usd_e6 * step_bps
         if due and signs.worth_usd_e6 and state.run and not self._chronicle.blocked:
             self._chronicle.say(Kind.MARK, records.Mark(signs.now_ms, signs.worth_usd_e6))
 

@@ -30,7 +30,7 @@ from shm.codes import (
 from shm.units import PRICE_ONE_E4
 
 NEXT_LEG: dict[LegState, frozenset[LegState]] = {
-    LegState.INTENT: frozenset({LegState.SENT, LegState.DOUBT}),
+    LegState.INTENT: frozenset({LegState.SENT, LegState.DOUBT, LegState.NEVER_LANDED}),
     LegState.SENT: frozenset(
         {LegState.FILLED, LegState.KILLED, LegState.REFUSED, LegState.LANDED, LegState.DOUBT}
     ),

@@ -202,6 +202,8 @@ def _said(state: State, entry: Entry) -> list[Turn]:
     then = LegState(entry.payload.state)
     if then is not leg.state:
         leg.move(then, LegReason(entry.payload.reason))
+    if flight.state is FlightState.INTENT and then is LegState.NEVER_LANDED:
+        flight.move(FlightState.RESOLVING)  # it was withheld: nobody will say that it was sent
     if entry.kind is Kind.REPLY and then in _TAKEN:
         state.outcomes.append(_TAKEN[then])
         if then is LegState.REFUSED and entry.payload.reason == LegReason.CLOSED:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from executor.counting import METER
 from shm.errors import ConfigError
 
 USER_AGENT = "polytrio"
@@ -138,8 +139,7 @@ class HttpConnection:
             return None
         assert self._protocol is not None
         self._busy = True
-        self._protocol.send(bytes(request))
-        return time.monotonic_ns()
+        return self._protocol.send(bytes(request))
 
     async def finish(self, timeout_s: float) -> Reply | NoReply:
         """Wait for the answer to what `begin` sent."""
@@ -199,10 +199,14 @@ class _Protocol(asyncio.Protocol):
         """Whether a request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> int:
+        """The one place where bytes leave; when they did, in monotonic ns."""
         assert self._transport is not None
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(data)
+        left_ns = time.monotonic_ns()
+        METER.note(data)
+        return left_ns
 
     async def answer(self) -> Reply | NoReply:
         assert self._waiter is not None

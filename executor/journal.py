@@ -109,6 +109,8 @@ class Journal:
         """CLOCK_MONOTONIC and wall time, in ns, that the last group carries."""
         self.written_seq = segment.last_seq
         self.durable_seq = segment.last_seq
+        self.intents = 0
+        """INTENT records that this process has written."""
         self.checkpoint: Checkpoint = segment.checkpoint
         self.quarantined: Cut | None = started.cut
         """What was cut off at this start."""
@@ -186,6 +188,7 @@ class Journal:
                 self._opened_boot_id = boot_id()
                 self.needs_sweep = False
             elif draft[0] == Kind.INTENT:
+                self.intents += 1
                 durable = durable or self._settings.durability == "D2"
         return self._finish(durable=durable)
 
@@ -209,6 +212,7 @@ class Journal:
         if written != count * RECORD_BYTES:
             return self._unwritten(written)
         self._advance(count)
+        self.intents += len(intents)
         if durable or self._settings.durability == "D2":
             return self._finish(durable=True)
         return self.written_seq

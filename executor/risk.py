@@ -7,7 +7,7 @@ Defaults and what they mean: shm/limits.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
@@ -79,8 +79,8 @@ class Standing:
     """When the venue was last seen to restart; 0: never."""
     held_up: bool
     """We, or the machine, stood still, and have not looked around since: any age may be wrong."""
-    resting: frozenset[int] = field(default_factory=frozenset)
-    """Keys of markets where an order of ours may rest."""
+    quarantined: bool = False
+    """An edge of this ladder was too good to be true a moment ago."""
 
 
 def refusal(wanted: Wanted, standing: Standing, limits: RiskSettings) -> Refusal | None:
@@ -203,6 +203,8 @@ def _collar(wanted: Wanted, _standing: Standing, limits: RiskSettings) -> bool:
 
 
 def _too_good(wanted: Wanted, standing: Standing, limits: RiskSettings) -> bool:
+    if standing.quarantined:
+        return True
     if wanted.limit_net_e8 * BPS > wanted.payout_e4 * E8_PER_E4 * limits.max_edge_bps:
         return True
     since_ms = standing.edge_since_ms.get(wanted.basket, standing.now_ms)
@@ -239,10 +241,6 @@ _CHECKS: tuple[tuple[Refusal, _Check], ...] = (
     (Refusal.STALE, _stale),
     (Refusal.COLLAR, _collar),
     (Refusal.TOO_GOOD, _too_good),
-    (
-        Refusal.SELF_CROSS,
-        lambda wanted, standing, _: any(m.key in standing.resting for m in wanted.markets),
-    ),
     (Refusal.IN_DOUBT, _in_doubt),
     (
         Refusal.NAKED,

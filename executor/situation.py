@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from executor import gate, risk
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
+from executor.counting import Count
 from executor.exposure import DAY_MS, Exposure
 from executor.ledger import Ledger
 from executor.reporting import Reports
@@ -16,7 +17,7 @@ from executor.stock import Stock, stock_of
 from executor.tempo import Bucket
 from executor.venue import Venue
 from executor.watching import Books
-from shm.codes import MarketState
+from shm.codes import MarketState, Refusal
 from shm.layout import DESK_STATS, Market, Signal
 from shm.limits import RiskSettings
 from shm.markets import MarketsReader
@@ -27,6 +28,8 @@ EDGE_PAUSE_MS = 5_000
 EDGES_REMEMBERED = 8_192
 BPS = 10_000
 WORTH_EVERY_NS = 1_000_000_000
+KILL_UNSEEN_NS = 100_000_000
+"""After so long without a look at the kill switch's file, it is looked at before orders leave."""
 
 
 @dataclass(slots=True)
@@ -59,10 +62,15 @@ class Surroundings:
         self._confirmed_ns = time.monotonic_ns()
         self._edges: dict[int, tuple[int, int]] = {}
         """By basket: (since when its edge is offered, when it was last), ms."""
+        self._quarantined_ms: dict[int, int] = {}
+        """By group: until when nothing of it is bought."""
+        self._looked_ns = 0
         self._worth_ns = 0
+        self._peak_told_usd_e6 = 0
         self._worth: tuple[int, int] = (-1, 0)
         """(version of the state, what it is worth)."""
         self.signs = Signs()
+        self._count = Count(chronicle)
         self.ready = False
         """The ledger is true, so that fills find their place,"""
         self.channel_up = False
@@ -137,13 +145,26 @@ class Surroundings:
         """Bring the signs up to date; `taking`: the kill that stands is being ended."""
         signs, stage = self.signs, self._stage
         signs.now_ms = time.time_ns() // 1_000_000
+        self._looked_ns = time.monotonic_ns()
         signs.killed = stage.kill.look() and not taking
+        self._count.look(signs)
         self.note_trouble()
         self._leave_out_closed()
-        now_ns = time.monotonic_ns()
-        if now_ns - self._worth_ns > WORTH_EVERY_NS:
-            self._worth_ns = now_ns
+        if self._looked_ns - self._worth_ns > WORTH_EVERY_NS:
+            self._worth_ns = self._looked_ns
             signs.worth_usd_e6 = self.worth_usd_e6
+            self._note_peak()
+
+    def _note_peak(self) -> None:
+        """The highest worth, between two of the journal's own marks, too.
+
+        The journal's falls where a halt was forgiven, or money taken away: then it begins anew.
+        """
+        signs, told = self.signs, self._chronicle.state.peak_usd_e6
+        if told < self._peak_told_usd_e6:
+            signs.peak_usd_e6 = 0
+        self._peak_told_usd_e6 = told
+        signs.peak_usd_e6 = max(signs.peak_usd_e6, signs.worth_usd_e6)
 
     def note_trouble(self) -> None:
         """A disk that was full halts, also if there is room again before anyone looks."""
@@ -200,7 +221,22 @@ class Surroundings:
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,
             held_up=self.held_up,
+            quarantined=now_ms < self._quarantined_ms.get(group, 0),
         )
+
+    def objection(self, decided_ns: int) -> Refusal | None:
+        """What has come up against orders while they were signed and written; see LookAgain.
+
+        Writing waits for the disk (docs/journal.md, "Durability"), and the kill switch, the age of
+        the signal and a standstill do not. A repair has no age of its own (0).
+        """
+        now_ns, kill = time.monotonic_ns(), self._stage.kill
+        if kill.requested() or (now_ns - self._looked_ns > KILL_UNSEEN_NS and kill.look()):
+            return Refusal.KILLED
+        oldest_ns = now_ns - self._stage.settings.executor.max_signal_age_ms * 1_000_000
+        if (decided_ns and decided_ns < oldest_ns) or self.held_up:
+            return Refusal.STALE
+        return None
 
     @property
     def held_up(self) -> bool:
@@ -215,6 +251,18 @@ class Surroundings:
         if len(self._edges) >= EDGES_REMEMBERED and basket not in self._edges:
             self._edges.clear()
         self._edges[basket] = (since_ms, now_ms)
+
+    def quarantine(self, group: int, duration_ms: int) -> None:
+        """An edge of this ladder is too good to be true; nothing of it for a while, from now on."""
+        now_ms = time.time_ns() // 1_000_000
+        known = {one: until for one, until in self._quarantined_ms.items() if until > now_ms}
+        if group not in known:
+            known[group] = now_ms + duration_ms
+            self._stage.log.warning(
+                "an edge of ladder %d is too good to be true: nothing of it for %.3f s",
+                group, duration_ms / 1e3,
+            )  # fmt: skip
+        self._quarantined_ms = known
 
     def forget_edge(self, basket: int) -> None:
         """Its orders went out: what is offered now is what they leave."""

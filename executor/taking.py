@@ -73,6 +73,8 @@ class Taker:
         around.seen_signal = max(around.seen_signal, signal.signal)
         if isinstance(admitted, Refusal):
             self._reports.refused(signal, admitted)
+            if admitted is Refusal.TOO_GOOD and market:
+                around.quarantine(market.group, self.limits[1].quarantine_ms)
         else:
             self._launch(signal, admitted, situation, seen_ns)
         self._counters.add("signals_seen")
@@ -99,10 +101,10 @@ class Taker:
         `at_ns`: seen, signed.
         """
         around, (seen_ns, signed_ns) = self._around, at_ns
-        flight = self._dispatcher.send(ready, connection)
+        flight = self._dispatcher.send(ready, connection, signal.created_ns)
         self._seen_to_signed.add(signed_ns - seen_ns)
         if flight is None:
-            self._reports.refused(signal, Refusal.UNARMED)
+            self._reports.refused(signal, self._dispatcher.why_not)
             return False
         self._signed_to_post.add(flight.sent_ns - signed_ns)
         self._signal_to_post.add(flight.sent_ns - signal.created_ns)

@@ -232,7 +232,7 @@ class Refusal(IntEnum):
     FENCE = 29
     """Too close to the market's end, or to a restart of the venue."""
     SELF_CROSS = 30
-    """It could match an order of our own."""
+    """It could match an order of our own. Nothing of ours rests: markets in use are BUSY."""
     OFF = 31
     """It would have been sent, if execution were not off."""
 

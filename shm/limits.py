@@ -26,6 +26,8 @@ class RiskSettings(Section, frozen=True):
     """Net edge of a dollar of payout that is too good to be true"""
     max_edge_age_ms: Millis = 3_000
     """and how long the same edge may be seen before it is not believed any more."""
+    quarantine_ms: Millis = 60_000
+    """How long nothing of its ladder is bought then: the whole of its books may be wrong."""
     max_market_usd_e6: UsdE6 = 50_000_000
     """What may be lost on one market,"""
     max_group_usd_e6: UsdE6 = 100_000_000
@@ -51,7 +53,7 @@ class RiskSettings(Section, frozen=True):
     max_doubt_group: Count = 1
     """Baskets of one ladder with an order whose fate is unknown,"""
     max_doubt: Count = 3
-    """and altogether, beyond which everything halts."""
+    """and altogether, with which everything halts."""
     max_quote_age_ms: Millis = 60_000
     """Since a leg's book last changed, at the moment of sending."""
     max_feed_silence_ms: Millis = 750
@@ -115,6 +117,7 @@ SIM_PRESET: dict[str, dict[str, int]] = {
         "group_pause_ms": 1,
         "group_per_hour": 1_000_000,
         "max_edge_age_ms": 600_000,
+        "quarantine_ms": 1,
         "max_loss_usd_e6": 10_000_000_000,
         "max_loss_equity_bps": 10_000,
         "max_drawdown_bps": 10_000,

@@ -102,6 +102,8 @@ class Evidence(IntFlag):
     OPERATOR = 64
     BALANCE = 128
     """As many of its token as the ledger says."""
+    WITHHELD = 256
+    """Its bytes were given to no socket: we thought better of it."""
 
 
 # --- payloads ---------------------------------------------------------------------------------

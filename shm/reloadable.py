@@ -67,6 +67,7 @@ SAFER: dict[str, Literal["less", "more"]] = {
     "collar_bps": "less",
     "max_edge_bps": "less",
     "max_edge_age_ms": "less",
+    "quarantine_ms": "more",
     "max_market_usd_e6": "less",
     "max_group_usd_e6": "less",
     "max_day_usd_e6": "less",

@@ -21,6 +21,7 @@ import msgspec
 from executor import comparing
 from executor.breaker import Signs
 from executor.chronicle import Chronicle
+from executor.counting import Count
 from executor.dispatch import Dispatcher
 from executor.flights import Flight, awaited
 from executor.intake import Intake
@@ -58,6 +59,7 @@ SIZE_E6 = 10 * ONE_E6
 LEVELS = [("BUY", 4_000, 1_000), ("SELL", 5_000, 1_000), ("SELL", 5_100, 1_000)]
 MARKETS = 3
 PATIENCE_S = 20.0
+JOURNAL = JournalSettings(segment_records=1024)
 QUICK = ExecutorSettings(reply_timeout_ms=250, doubt_settle_ms=150, fill_wait_ms=30)
 
 
@@ -170,6 +172,7 @@ class Hand:
         self.launcher = Launcher(
             self.venue.account(signer, ORDER_TYPES[ORDER_TYPE - 1]), self.journal.journal_id
         )
+        self.count = Count(self.chronicle)
         self.dispatcher = Dispatcher(self.chronicle, counts, self.signs, self.said.append)
         self.prover = Prover(self.venue, self.chronicle, self.intake.take, self.said.append)
         self.reconciler = Reconciler(self.venue, self.chronicle)
@@ -312,7 +315,12 @@ class Hand:
 
 
 @contextlib.asynccontextmanager
-async def hand(folder: Path, *rules: dict[str, Any], **executor: int) -> Any:
+async def hand(
+    folder: Path,
+    *rules: dict[str, Any],
+    journal: JournalSettings = JOURNAL,
+    **executor: int,
+) -> Any:
     """A hand on an exchange with rules in force."""
     async with serving(sim_venue(), running=True) as client:
         ws = client.url.replace("http://", "ws://")
@@ -321,7 +329,7 @@ async def hand(folder: Path, *rules: dict[str, Any], **executor: int) -> Any:
             desk=DeskSettings(var_dir=str(folder / "var")),
             venues=VenueSettings(clob_url=client.url, user_ws_url=f"{ws}/ws/user"),
             executor=msgspec.structs.replace(QUICK, **executor),
-            journal=JournalSettings(segment_records=1024),
+            journal=journal,
         )
         one = Hand(client, folder, settings)
         try:

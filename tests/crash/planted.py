@@ -24,6 +24,7 @@ from executor import (
     breaker,
     chronicle,
     comparing,
+    counting,
     dispatch,
     exposure,
     flights,
@@ -41,6 +42,7 @@ from executor import (
     resolver,
     risk,
     second_look,
+    situation,
     snapshot,
     state,
     stock,
@@ -53,6 +55,7 @@ from executor.replies import LegOutcome
 from shm import journal_files
 from shm.codes import FillStatus, LegReason, LegState, Refusal, Side
 from shm.journal_record import Draft
+from shm.limits import JournalSettings
 from shm.records import Kind
 
 _undo: list[Callable[[], None]] = []
@@ -145,7 +148,7 @@ def _resend(*, fresh: bool) -> Callable[[], None]:
 def _send_in_order(*, unwritten: bool) -> Callable[[], None]:
     """The bytes leave before the journal has them, or it never gets them."""
 
-    def send(self: Any, ready: Any, connection: Any) -> Any:
+    def send(self: Any, ready: Any, connection: Any, _decided_ns: int = 0) -> Any:
         number = self._chronicle.next_flight
         sent_ns = connection.begin(ready.request)
         reach("orders-unwritten")
@@ -161,11 +164,22 @@ def _send_in_order(*, unwritten: bool) -> Callable[[], None]:
         row = dispatch.records.Sent(time.time_ns() // 1_000_000, 1, 1, bytes(16))
         self._chronicle.tell([snapshot.draft(Kind.SENT, row, number)])
         reach("sent-written")
-        self._signs.orders_intended += len(ready.intents)
-        self._signs.orders_on_wire += len(ready.intents)
         return flight
 
     return lambda: swap(dispatch.Dispatcher, "send", send)
+
+
+def _counted_where_they_are_meant() -> None:
+    """As many left as were meant to: what somebody else sends is in neither number."""
+    send = dispatch.Dispatcher.send
+
+    def count(self: Any, ready: Any, connection: Any, decided_ns: int = 0) -> Any:
+        flight = send(self, ready, connection, decided_ns)
+        counting.METER.orders += len(ready.intents) if flight is not None else 0
+        return flight
+
+    swap(dispatch.Dispatcher, "send", count)
+    swap(counting.Meter, "note", lambda *_: None)
 
 
 def _sends_without_room() -> None:
@@ -544,6 +558,23 @@ _A28 = _LIMITS + "test_a28_an_order_that_arrives_after_everybody_gave_up_is_coun
 PLANTED: dict[str, Bug] = {
     "fresh salt on retry": Bug(_resend(fresh=True), _LOST, _LOSE),
     "sent again byte for byte": Bug(_resend(fresh=False), _LOST, _LOSE),
+    "sent again, for the counter at the socket": Bug(
+        _resend(fresh=False), _LIMITS + "test_a32_what_leaves_is_counted_at_the_socket"
+    ),
+    "orders are counted where they are meant": Bug(
+        _counted_where_they_are_meant,
+        _LIMITS + "test_a32_an_order_that_is_sent_again_past_everybody_halts",
+    ),
+    "nobody looks again after the disk": Bug(
+        lambda: swap(situation.Surroundings, "objection", lambda *_: None),
+        _LIMITS
+        + "test_a31_d2_c5_no_byte_leaves_after_a_kill_or_too_late_however_long_the_disk_takes",
+        {
+            "journal_settings": JournalSettings(segment_records=1024, durability="D2"),
+            "why": "kill",
+            "refused": Refusal.KILLED,
+        },
+    ),
     "salt of the moment": Bug(
         _salt_of_the_moment, _LIMITS + "test_an_intent_can_only_ever_be_one_order"
     ),

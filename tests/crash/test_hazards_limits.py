@@ -3,7 +3,10 @@
 import asyncio
 import errno
 import os
+import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +21,7 @@ from executor.journal import Journal, JournalFull, JournalPoisoned
 from executor.modes import worst
 from executor.repairing import needs_repair
 from executor.risk import refusal as risk_refusal
+from executor.situation import Surroundings
 from executor.snapshot import draft
 from executor.state import State
 from executor.venue import Unavailable
@@ -25,9 +29,11 @@ from shm import records
 from shm.codes import Cause, Exchange, LegReason, LegState, Mode, Purpose, Refusal
 from shm.errors import ConfigError, JournalError, JournalGone, JournalOlder, RoleTaken
 from shm.journal_files import Place
+from shm.kill import pressed, request_kill
 from shm.limits import JournalSettings, RiskSettings
 from shm.records import Kind
-from shm.settings import ExecutorSettings
+from shm.settings import ExecutorSettings, Settings
+from shm.stillness import Stillness
 from tests.crash.faults import rule
 from tests.crash.hand import by_hand, hand, legs_of, scenario, tokens
 from tests.crash.test_hazards_orders import asked
@@ -208,6 +214,61 @@ def test_a31_nothing_is_sent_after_the_latch():
     assert risk_refusal(wanted(), standing(mode=Mode.HALTED), LIMITS) is Refusal.MODE
 
 
+D1 = JournalSettings(segment_records=1024, durability="D1", sync_above_usd_e6=1)
+D2 = JournalSettings(segment_records=1024, durability="D2")
+
+
+def last_look(one, still, decided_ns):
+    """What the executor asks right before bytes leave; the kill switch is its real file."""
+    kill = SimpleNamespace(requested=lambda: False, look=lambda: bool(pressed(one.folder)))
+    stage = SimpleNamespace(kill=kill, settings=Settings(executor=ExecutorSettings()))
+    around = SimpleNamespace(_stage=stage, _looked_ns=0, held_up=still.unheeded(0))
+    return Surroundings.objection(around, decided_ns)
+
+
+@pytest.mark.parametrize("journal_settings", [D1, D2], ids=["D1", "D2"])
+@pytest.mark.parametrize(
+    ("why", "refused"),
+    [("kill", Refusal.KILLED), ("age", Refusal.STALE), ("standstill", Refusal.STALE)],
+)
+@scenario
+async def test_a31_d2_c5_no_byte_leaves_after_a_kill_or_too_late_however_long_the_disk_takes(
+    journal_settings, why, refused, tmp_path, monkeypatch
+):
+    clock_ns, sync, synced = [10**12], os.fdatasync, []
+    still = Stillness(lambda: clock_ns[0])
+
+    def slow(fd):
+        sync(fd)
+        synced.append(fd)
+        if why == "kill":
+            request_kill(tmp_path, "test")
+        elif why == "standstill":
+            clock_ns[0] += 10**10
+        else:
+            time.sleep(2 * ExecutorSettings().max_signal_age_ms / 1e3)
+
+    async with hand(tmp_path, journal=journal_settings) as one:
+        one.dispatcher._look_again = partial(last_look, one, still)
+        await one.venue.warm()
+        connection = one.venue.idle_connection()
+        ready = one.build([one.wish(number) for number in range(3)])
+        with monkeypatch.context() as context:
+            context.setattr(journal.os, "fdatasync", slow)
+            decided_ns = time.monotonic_ns() if why == "age" else 0
+            assert one.dispatcher.send(ready, connection, decided_ns) is None
+        assert synced
+        assert one.dispatcher.why_not is refused
+        (flight,) = one.chronicle.state.flights.values()
+        assert list(legs_of(flight)) == ["NEVER_LANDED"] * 3
+        assert (flight.state.name, one.chronicle.state.reserved_usd_e6) == ("MISSED", 0)
+        assert asked(one) is None
+        await one.again()
+        assert one.chronicle.state.open_flights == []
+        assert one.posts() == 0
+        await one.require_agreement()
+
+
 def test_a32_a_runaway_sends_no_more_than_the_burst():
     from executor.tempo import Bucket
 
@@ -230,10 +291,30 @@ def test_a32_more_orders_on_the_wire_than_were_meant_halt():
 
 @scenario
 async def test_a32_what_leaves_is_counted_at_the_socket(tmp_path):
-    async with hand(tmp_path) as one:
+    async with hand(tmp_path, rule(POSTS, "lose")) as one:
         await one.send()
         await one.send(one.wish(1))
+        assert asked(one) is None
         assert (one.signs.orders_intended, one.signs.orders_on_wire) == (4, 4)
+        await one.again()
+        await one.settled()
+        assert asked(one) is None
+        assert (one.signs.orders_intended, one.signs.orders_on_wire) == (0, 0)
+
+
+@scenario
+async def test_a32_an_order_that_is_sent_again_past_everybody_halts(tmp_path):
+    async with hand(tmp_path) as one:
+        await one.venue.warm()
+        connection = one.venue.idle_connection()
+        ready = one.build([one.wish()])
+        request = bytes(ready.request)
+        await one.dispatcher.answer(one.dispatcher.send(ready, connection), connection, 1.0)
+        assert asked(one) is None
+        connection.begin(request)
+        await connection.finish(1.0)
+        assert asked(one) == (Mode.HALTED, Cause.RUNAWAY)
+        assert "2 orders left" in demands(State(), Exposure(), one.signs, LIMITS)[0].text
 
 
 @scenario

@@ -54,6 +54,7 @@ async def die_sending(one, monkeypatch, name, module=dispatch):
 
 def asked(one):
     """The deepest mode that is asked for after what has been heard."""
+    one.count.look(one.signs)
     found = demands(State(), Exposure(), one.signs, LIMITS)
     deepest = worst(Mode.ARMED, found)
     return (deepest.mode, deepest.cause) if deepest else None

@@ -162,6 +162,52 @@ def test_h7_a_days_loss_halts_before_and_after_midnight_and_after_a_restart(tmp_
     assert written.state.halt is Cause.DAY_LOSS
 
 
+def test_h7_what_is_in_doubt_counts_as_lost_for_the_limit_until_its_fate_is_known(tmp_path):
+    written = Written(tmp_path).begin()
+    written.chronicle.say(Kind.MARK, records.Mark(MIDNIGHT_MS, CASH_USD_E6))
+    flight = written.launch(created_ms=MIDNIGHT_MS)
+    state = written.state
+    worth = CASH_USD_E6 - LOSS_USD_E6 + state.reserved_usd_e6
+
+    def asked(worth_usd_e6: int):
+        return deepest(state, now_ms=MIDNIGHT_MS, worth_usd_e6=worth_usd_e6)
+
+    assert state.reserved_usd_e6 >= LOSS_USD_E6 // 2, "half of the limit alone asks for less"
+    assert asked(worth) is None, "what was sent a moment ago is answered a moment later"
+    written.reply(flight, *[LegState.DOUBT] * 3)
+    assert asked(worth) == (Mode.REDUCE_ONLY, Cause.DAY_LOSS)
+    assert asked(worth + 1) is None
+    for place in range(3):
+        row = records.Verdict(MIDNIGHT_MS, 0, LegState.NEVER_LANDED, 0)
+        written.chronicle.say(Kind.VERDICT, row, flight.id, place)
+    assert asked(worth) is None
+
+
+def marked(written, worth_usd_e6: int, limits=LIMITS) -> list[int]:
+    """What the marks say after the executor has looked at a worth."""
+    signs = Signs(now_ms=MIDNIGHT_MS, worth_usd_e6=worth_usd_e6)
+    one = SimpleNamespace(
+        _chronicle=written.chronicle,
+        _around=SimpleNamespace(signs=signs),
+        _taker=SimpleNamespace(limits=(None, limits)),
+    )
+    Executor._mark(one)
+    return [mark.worth_usd_e6 for mark in written.state.marks]
+
+
+def test_a_new_height_is_marked_at_once_where_it_matters_for_the_drawdown(tmp_path):
+    written = Written(tmp_path).begin()
+    step = CASH_USD_E6 * (LIMITS.max_drawdown_bps // 10) // 10_000
+    first, high = CASH_USD_E6, CASH_USD_E6 + step + 1
+    assert marked(written, first) == [first]
+    assert marked(written, CASH_USD_E6 + step) == [first]
+    assert marked(written, high) == [first, high]
+    assert marked(written, high) == [first, high]
+    assert marked(written, CASH_USD_E6) == [first, high]
+    written.reopen()
+    assert written.state.peak_usd_e6 == high
+
+
 def test_h7_what_is_on_its_way_counts_whole_and_not_as_profit(tmp_path):
     written = Written(tmp_path).begin()
     flight = written.launch()

@@ -2,15 +2,17 @@
 
 import asyncio
 from hashlib import blake2b
+from pathlib import Path
 
 import pytest
 
+from executor import executor
 from executor.breaker import Signs
 from executor.dispatch import Dispatcher
 from executor.http import NoReply, Reply
 from executor.launching import Launcher, Ready, Wish, basket_of
-from shm.codes import FlightState, LegReason, LegState, Side
-from shm.records import Kind
+from shm.codes import FlightState, LegReason, LegState, Refusal, Side
+from shm.records import Evidence, Kind
 from tests.executor.test_gate import signal
 from tests.executor.test_launching import ACCOUNT, ADMITTED, AT_MS
 from tests.executor.written import MARKETS, OUTCOMES, PRICES_E4, SIZE_E6, Counted, Written
@@ -110,16 +112,70 @@ def _entries(desk):
     return list(desk.written.journal.found)
 
 
-def test_orders_on_the_wire_are_those_that_were_meant(desk):
-    desk.send()
-    assert (desk.signs.orders_intended, desk.signs.orders_on_wire) == (3, 3)
+def objecting(desk, objection) -> list[int]:
+    """From now on this speaks against whatever has been written; what was asked about."""
+    asked = []
+
+    def look_again(decided_ns: int):
+        asked.append(decided_ns)
+        assert desk.wire.given == []
+        return objection
+
+    desk.dispatcher._look_again = look_again
+    return asked
 
 
-def test_bytes_that_nobody_meant_are_seen(desk):
-    ready = desk.ready()
-    twice = Ready(ready.basket, ready.intents, bytes(ready.request) * 2)
-    desk.dispatcher.send(twice, desk.wire)
-    assert desk.signs.orders_on_wire == 6 > desk.signs.orders_intended
+@pytest.mark.parametrize("objection", [Refusal.KILLED, Refusal.STALE])
+def test_what_may_not_leave_any_more_when_it_is_written_is_withheld_and_nobody_looks_for_it(
+    desk, objection
+):
+    asked = objecting(desk, objection)
+    assert desk.dispatcher.send(desk.ready(), desk.wire, 77) is None
+    assert asked == [77]
+    assert desk.dispatcher.why_not is objection
+    assert desk.wire.given == []
+    assert not desk.counters
+    (flight,) = desk.written.state.flights.values()
+    assert flight.state is FlightState.MISSED
+    assert [leg.state for leg in flight.legs] == [LegState.NEVER_LANDED] * 3
+    assert (flight.sent_ms, desk.written.state.reserved_usd_e6) == (0, 0)
+    assert desk.signs.orders_withheld == 3
+    assert "withheld 3 orders" in desk.said[-1]
+    digest = desk.written.state.digest()
+    verdicts = [e.payload for e in _entries(desk) if e.kind is Kind.VERDICT]
+    assert [row.evidence for row in verdicts] == [Evidence.WITHHELD] * 3
+    assert desk.written.state.digest() == digest
+
+
+def test_what_was_withheld_while_the_disk_filled_up_is_told_when_there_is_room(desk):
+    asked = objecting(desk, Refusal.KILLED)
+    ready, fill = desk.ready(), desk.dispatcher._look_again
+
+    def full(decided_ns: int):
+        desk.written.fill_disk()
+        return fill(decided_ns)
+
+    desk.dispatcher._look_again = full
+    assert desk.dispatcher.send(ready, desk.wire) is None
+    assert asked == [0]
+    assert desk.written.chronicle.blocked
+    (flight,) = desk.written.state.flights.values()
+    assert flight.open
+    desk.written.make_room()
+    desk.written.chronicle.flush()
+    assert flight.state is FlightState.MISSED
+
+
+def test_the_next_one_leaves_when_nothing_speaks_against_it(desk):
+    objecting(desk, Refusal.STALE)
+    assert desk.send() is None
+    objecting(desk, None)
+    assert desk.send().state is FlightState.SENT
+
+
+def test_the_executor_looks_again_before_every_order():
+    source = Path(executor.__file__).read_text()
+    assert "look_again=self._around.objection" in source
 
 
 @pytest.mark.parametrize(

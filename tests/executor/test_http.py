@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from executor.counting import METER
 from executor.http import HttpConnection, NoReply, Origin, Reply, parse_origin
 from shm.errors import ConfigError
 
@@ -97,6 +98,30 @@ def test_begin_and_finish_are_the_same_request_in_two_halves():
         return await connection.finish(2.0)
 
     assert run(serve, act) == Reply(200, b"abc")
+
+
+def test_orders_are_counted_where_bytes_leave_whoever_sends_them():
+    order = b'{"signatureType":0}'
+
+    async def serve(reader, writer):
+        while True:
+            _, body = await read_request(reader)
+            writer.write(answer(body))
+
+    async def act(connection):
+        before = METER.orders
+        await connection.open()
+        assert connection.begin(REQUEST) is not None
+        await connection.finish(2.0)
+        assert METER.orders == before
+        connection.begin(REQUEST[:-3].replace(b"3", b"19") + order)
+        assert METER.orders == before + 1
+        assert connection.begin(order) is None  # busy: nothing has left
+        await connection.finish(2.0)
+        await connection.request("POST", "/orders", {}, order, timeout_s=2.0)
+        return METER.orders - before
+
+    assert run(serve, act) == 2
 
 
 def test_an_answer_in_pieces_and_in_chunks_is_put_together():

@@ -115,7 +115,7 @@ MINUTE_NS = 60_000_000_000
         ({"limit_net_e8": 16_000_001}, {}, Refusal.TOO_GOOD),
         ({}, {"edge_since_ms": {77: NOW_MS - 3_001}}, Refusal.TOO_GOOD),
         ({}, {"edge_since_ms": {77: NOW_MS - 3_000, 78: 0}}, None),
-        ({}, {"resting": frozenset({MARKETS[2].key})}, Refusal.SELF_CROSS),
+        ({}, {"quarantined": True}, Refusal.TOO_GOOD),
         ({}, {"exposure": exposed(doubts={GROUP: 1})}, Refusal.IN_DOUBT),
         ({}, {"exposure": exposed(doubts={8: 1, 9: 1})}, None),
         ({}, {"exposure": exposed(doubts={8: 1, 9: 2})}, Refusal.IN_DOUBT),

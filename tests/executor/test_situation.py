@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from executor import situation
 from executor.exposure import DAY_MS
-from executor.situation import EDGE_PAUSE_MS, EDGES_REMEMBERED
-from shm.codes import Cause, LegReason, LegState, MarketState, Mode
+from executor.situation import EDGE_PAUSE_MS, EDGES_REMEMBERED, KILL_UNSEEN_NS
+from shm import records
+from shm.codes import Cause, LegReason, LegState, MarketState, Mode, Refusal
 from shm.limits import RiskSettings
+from shm.records import Kind
 from shm.stillness import LIMIT_NS
 from tests.executor.stand import Stand
 from tests.executor.test_gate import signal
@@ -197,6 +199,84 @@ def test_edges_of_baskets_without_end_are_not_remembered_without_end(stand):
     for basket in range(2 * EDGES_REMEMBERED + 5):
         stand.around.note_edge(basket, START_MS)
         assert len(stand.around._edges) <= EDGES_REMEMBERED
+
+
+def test_a_ladder_is_in_quarantine_for_its_time_and_no_other_is_and_the_time_does_not_grow(
+    stand, monkeypatch, caplog
+):
+    now_ms = START_MS
+    monkeypatch.setattr(situation.time, "time_ns", lambda: now_ms * 10**6)
+    stand.around.quarantine(GROUP, 60_000)
+    now_ms += 59_999
+    stand.around.quarantine(GROUP, 60_000)
+    stand.around.quarantine(GROUP + 1, 60_000)
+    assert stand.around.standing(GROUP).quarantined
+    assert not stand.around.standing(GROUP + 2).quarantined
+    now_ms += 1
+    assert not stand.around.standing(GROUP).quarantined
+    assert stand.around.standing(GROUP + 1).quarantined
+    assert len(caplog.records) == 2, "a quarantine is said once"
+
+
+def test_the_highest_worth_is_looked_at_between_two_marks_of_the_journal(stand, monkeypatch):
+    around, chronicle = stand.around, stand.written.chronicle
+    worth = {"now": 100}
+    monkeypatch.setattr(type(around), "worth_usd_e6", property(lambda _self: worth["now"]))
+
+    def seen(now: int) -> int:
+        worth["now"] = now
+        around._worth_ns = 0  # a second later
+        around.look(taking=False)
+        return around.signs.peak_usd_e6
+
+    assert [seen(100), seen(140), seen(120)] == [100, 140, 140]
+    chronicle.say(Kind.MARK, records.Mark(START_MS, 120))
+    assert seen(110) == 140
+    stand.written.move(Mode.HALTED, Cause.DRAWDOWN)
+    stand.written.move(Mode.RECONCILING, Cause.OPERATOR)
+    assert seen(110) == 110, "the operator has seen the fall"
+    chronicle.say(Kind.MARK, records.Mark(START_MS, 110))
+    assert seen(110) == 110
+    chronicle.say(Kind.COMPARED, records.Compared(0, 0, -50, 0, 0))
+    assert seen(60) == 60, "money that was taken away is no loss"
+
+
+@pytest.mark.parametrize("state", [LegState.DOUBT, LegState.LANDED])
+def test_an_order_that_may_still_rest_keeps_its_market_busy_so_that_none_of_ours_meets_it(
+    stand, state
+):
+    flight = stand.written.launch()
+    stand.written.reply(flight, state, LegState.KILLED, LegState.KILLED)
+    assert flight.legs[0].row in stand.around.situation({}).busy_rows
+
+
+def test_what_has_come_up_before_bytes_leave_is_the_kill_the_age_or_a_standstill(
+    stand, monkeypatch
+):
+    around = stand.around
+    around.look(taking=False)
+    now_ns = time.monotonic_ns()
+    limit_ns = stand.stage.settings.executor.max_signal_age_ms * 10**6
+    monkeypatch.setattr(situation.time, "monotonic_ns", lambda: now_ns)
+    assert around.objection(0) is None
+    assert around.objection(now_ns - limit_ns) is None
+    assert around.objection(now_ns - limit_ns - 1) is Refusal.STALE
+    stand.stage.still._looked_ns -= 10 * LIMIT_NS
+    assert around.objection(0) is Refusal.STALE
+    stand.killed = True
+    assert around.objection(0) is Refusal.KILLED
+
+
+def test_the_file_of_the_kill_switch_is_looked_at_where_nobody_has_for_a_while(stand, monkeypatch):
+    stand.around.look(taking=False)
+    now_ns = stand.around._looked_ns
+    looks = []
+    stand.stage.kill.look = lambda: bool(looks.append(1)) or True
+    for since_ns, found in ((0, None), (KILL_UNSEEN_NS, None), (KILL_UNSEEN_NS + 1, "killed")):
+        at_ns = now_ns + since_ns
+        monkeypatch.setattr(situation.time, "monotonic_ns", lambda at_ns=at_ns: at_ns)
+        assert stand.around.objection(0) is (Refusal.KILLED if found else None)
+    assert len(looks) == 1
 
 
 def test_changed_limits_of_pace_count_at_once(stand):

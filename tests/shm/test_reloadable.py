@@ -66,7 +66,7 @@ def test_each_limit_says_which_way_is_the_careful_one():
     assert set(SAFER) == {key.partition(".")[2] for key in KEYS if key.startswith("risk.")}
     careful_upwards = {name for name, way in SAFER.items() if way == "more"}
     assert careful_upwards == {
-        "cash_margin_bps", "group_pause_ms", "fence_end_s", "fence_restart_s",
+        "cash_margin_bps", "group_pause_ms", "fence_end_s", "fence_restart_s", "quarantine_ms",
     }  # fmt: skip
 
 
