@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
 from executor import examination as exam
@@ -308,7 +309,13 @@ def node():
             key = asked["params"][0] if asked["params"] else asked["method"]
             if isinstance(key, dict):  # a call of a contract, by all of it
                 key = key["to"].lower() + key["data"]
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers.get(key, default)})
+            said = {"jsonrpc": "2.0", "id": 1, "result": answers.get(key, default)}
+            self.answer(json.dumps(said))
+
+        def do_GET(self):  # as Gamma, which lists markets
+            self.answer(answers.get(self.path.partition("?")[0], "[]"))
+
+        def answer(self, body: str) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -360,6 +367,21 @@ def test_a25_the_chain_is_asked_who_may_take_shares(node):
     assert states() == dict(zip(names, ("ok", "wrong"), strict=True))
     answers[asked[Exchange.NEG_RISK]] = "0x"  # no contract is there
     assert states()["chain approval neg_risk"] == "unchecked"
+
+
+def test_before_anything_runs_gamma_is_asked_what_is_listed(clean, node):
+    logged_in(clean)
+    url, answers = node
+    rows = [{"clobTokenIds": json.dumps(["1", "2"]), "negRisk": risky} for risky in (False, True)]
+    answers["/markets"] = json.dumps(rows)
+    venues = VenueSettings(clob_url=clean.url, gamma_url=url.partition("/v1")[0])
+    checks = checks_of(msgspec.structs.replace(settings_of(""), venues=venues), listed={})
+    assert checks["approval standard exchange"].state == "ok"
+    assert checks["approval neg_risk exchange"].state == "ok"
+    # On paper no other machine is.
+    venues = msgspec.structs.replace(venues, gamma_url="https://gamma.example")
+    checks = checks_of(msgspec.structs.replace(settings_of(""), venues=venues), listed={})
+    assert checks["approval"].state == "unchecked"
 
 
 @pytest.mark.parametrize("number", ["0x1", "0x13882", None, "nonsense"])
