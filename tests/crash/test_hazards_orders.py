@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from executor import dispatch, intake, venue
 from executor.breaker import demands
+from executor.comparing import Comparison
 from executor.exposure import Exposure
 from executor.flights import NEXT_LEG
 from executor.http import NoReply, Reply
@@ -249,7 +250,7 @@ async def refused_reads(tmp_path, kind, cause):
         await one.rules(rule(CASH, "answer", when={"once": True}, kind=kind))
         asks, clocks = one.requests(CASH), one.requests("GET /time")
         found = await one.reconciler.compare(LIMITS, positions=False)
-        assert found is not None
+        assert isinstance(found, Comparison), found
         assert found.clean
         assert one.requests(CASH) == asks + 3  # two readings, and one of them again
         assert one.requests("GET /time") == clocks + (cause is Cause.UNAUTHORIZED)
