@@ -209,7 +209,7 @@ def wallet(arguments: tuple[str, ...]) -> None:
 @main.command(context_settings=_PASSED_ON, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def doctor(arguments: tuple[str, ...]) -> None:
-    """Prove wallet, contracts, allowances, balance and clock; `polytrio doctor --help`."""
+    """Prove wallet, contracts, approvals, balance and clock; `polytrio doctor --help`."""
     _become("executor.doctor", arguments)
 
 

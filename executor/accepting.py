@@ -15,6 +15,7 @@ from executor.failpoints import reach
 from executor.reconciling import Reconciler
 from executor.snapshot import draft
 from executor.snapshot import word as token_word
+from executor.venue import Unavailable
 from shm import accepting, records
 from shm.accepting import Answer, Figures, Word, in_words
 from shm.codes import Mode
@@ -69,6 +70,8 @@ class Accepter:
         if reason:
             return Answer(word.id, refused=reason)
         found = await self._found(limits, stopping)
+        if isinstance(found, Unavailable):
+            return Answer(word.id, refused=found.reason)
         if found is None:
             reason = "something is still on its way, or the venue does not answer: ask again"
             return Answer(word.id, refused=reason)
@@ -91,7 +94,9 @@ class Accepter:
             return "everything is just being compared: ask again"
         return f"it is {mode.name}, and what may be on its way differs: `polytrio kill` first"
 
-    async def _found(self, limits: RiskSettings, stopping: Callable[[], bool]) -> Comparison | None:
+    async def _found(
+        self, limits: RiskSettings, stopping: Callable[[], bool]
+    ) -> Comparison | Unavailable | None:
         """What stands; None if nothing does within the time that an operator waits."""
         try:
             async with asyncio.timeout(PATIENCE_S):

@@ -214,6 +214,15 @@ _CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 
+def note_refusal(signs: Signs, cause: Cause, text: str) -> None:
+    """Remember that the venue does not even let us read."""
+    match cause:
+        case Cause.UNAUTHORIZED:
+            signs.unauthorized = text
+        case Cause.BANNED:
+            signs.banned = text
+
+
 def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -> None:
     """Remember what a refusal of the venue means for all that follow."""
     match reason:

@@ -1,8 +1,9 @@
 """`polytrio doctor`: proves that wallet, venue and clock fit together, with reads only.
 
-Key and signer here; clock, chain, contracts, allowances, balance and standing as the venue tells
-them; what only the chain knows if an RPC is named, else it is said to be unchecked. Nothing is
-created, sent or changed: an API key that does not exist yet is not made.
+Key and signer here; clock, chain, contracts, allowances of cash, approvals of shares, balance and
+standing as the venue tells them; what only the chain knows if an RPC is named (executor/node.py),
+else it is said to be unchecked. Nothing is created, sent or changed: an API key that does not
+exist yet is not made.
 """
 
 import argparse
@@ -10,34 +11,42 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from typing import NoReturn
 
 import msgspec
 
 from executor import examination as exam
+from executor.answers import read_as, said
 from executor.auth import l1_headers
 from executor.credentials import Credentials, RequestSigner
 from executor.curve import recovered
 from executor.examination import Checked
-from executor.http import HttpConnection, NoReply, Origin, Reply, parse_origin
+from executor.http import HttpConnection, NoReply, Reply, parse_origin
 from executor.keccak import checksum_address, keccak
-from executor.signing import CHAIN_ID, CONTRACTS
+from executor.node import Node
+from executor.node import examined as examined_by
+from executor.signing import CHAIN_ID
 from executor.wallet import Wallet, load
 from executor.wire import ApiKeyReply
+from shm.codes import Exchange
 from shm.control import read_settings
 from shm.errors import ConfigError, PolytrioError, SegmentError
 from shm.fabric import Fabric
+from shm.layout import Market
+from shm.markets import MarketsReader, active
 from shm.passwords import handed_on
 from shm.secrecy import harden
 from shm.settings import Settings
 from shm.settings import load as load_settings
+from shm.units import format_token
 
 EXIT_FOUND = 14
 TIMEOUT_S = 10.0
-_OK = 200
+LADDERS = (Exchange.STANDARD, Exchange.NEG_RISK)
+"""What ladders are traded through, as long as nobody has listed any."""
+LISTING = "/markets?closed=false&limit=100"
 _SIGNATURE_TYPES = range(4)
 
 
@@ -50,16 +59,30 @@ class _Standing(msgspec.Struct):
     closed_only: bool
 
 
-class _Rpc(msgspec.Struct):
-    result: str | None = None
+class _Market(msgspec.Struct):
+    """As Gamma lists it; ids are JSON in a string."""
+
+    clob_token_ids: str = msgspec.field(name="clobTokenIds", default="[]")
+    position_ids: str | None = msgspec.field(name="positionIds", default=None)
+    neg_risk: bool = msgspec.field(name="negRisk", default=False)
+    version: str | None = "v1"
+
+
+Listed = Mapping[Exchange, str]
+"""A token of a listed market for each exchange contract that is traded through."""
+Ask = Callable[[str, str], Awaitable[Reply | NoReply]]
+"""Path and query, signed."""
 
 
 class Doctor:
     """Asks one thing after the other, and stops where the next would make no sense."""
 
-    def __init__(self, settings: Settings, wallet: Wallet, rpc: str | None) -> None:
+    def __init__(
+        self, settings: Settings, wallet: Wallet, rpc: str | None, listed: Listed | None = None
+    ) -> None:
         self._settings = settings
         self._wallet = wallet
+        self._listed: dict[Exchange, str] = dict(listed or {})
         self._owner = bytes.fromhex(wallet.address[2:])
         self._rpc = rpc
         self.checks: list[Checked] = []
@@ -120,13 +143,13 @@ class Doctor:
         before_ms = time.time_ns() // 1_000_000
         answer = await venue.request("GET", "/time", {}, timeout_s=TIMEOUT_S)
         after_ms = time.time_ns() // 1_000_000
-        second = _read(answer, int)
+        second = read_as(answer, int)
         if second is None:
             where = venue.origin.authority
             self.checks.append(
                 exam.wrong(
                     "venue",
-                    f"{where} does not tell the time: {_said(answer)}",
+                    f"{where} does not tell the time: {said(answer)}",
                     "check venues.clob_url and the network",
                 )
             )
@@ -139,7 +162,7 @@ class Doctor:
         """The venue takes the key's signature for chain 137 only if all of it fits."""
         headers = l1_headers(self._wallet, int(time.time()))
         answer = await venue.request("GET", "/auth/derive-api-key", headers, timeout_s=TIMEOUT_S)
-        found = _read(answer, ApiKeyReply)
+        found = read_as(answer, ApiKeyReply)
         if found is not None:
             self.checks.append(
                 exam.ok("login", f"the venue takes this key's signature for chain {CHAIN_ID}")
@@ -153,7 +176,7 @@ class Doctor:
             if refused
             else "the first start makes an API key; ask again after it"
         )
-        self.checks.append(judge("login", f"no API key of this wallet: {_said(answer)}", remedy))
+        self.checks.append(judge("login", f"no API key of this wallet: {said(answer)}", remedy))
         return None
 
     async def _account(self, venue: HttpConnection, signer: RequestSigner) -> None:
@@ -168,10 +191,10 @@ class Doctor:
         for number in _SIGNATURE_TYPES:
             query = f"?asset_type=COLLATERAL&signature_type={number}"
             answer = await ask("/balance-allowance", query)
-            found = _read(answer, _Allowed)
+            found = read_as(answer, _Allowed)
             if found is None or not found.balance.isdecimal():
                 self.checks.append(
-                    exam.unchecked("balance", f"type {number}: {_said(answer)}", "ask again later")
+                    exam.unchecked("balance", f"type {number}: {said(answer)}", "ask again later")
                 )
                 return
             balances[number] = int(found.balance)
@@ -183,6 +206,46 @@ class Doctor:
         self.checks += exam.of_contracts(list(mine.allowances))
         allowed = {who: int(v) for who, v in mine.allowances.items() if v.isdecimal()}
         self.checks += exam.of_allowances(allowed, int(mine.balance))
+        await self._shares(ask)
+
+    async def _shares(self, ask: Ask) -> None:
+        """Whether what was bought can be sold: that takes an approval of each exchange."""
+        if not self._listed:
+            self._listed = await self._listing()
+        if not self._listed:
+            self.checks.append(
+                exam.unchecked(
+                    "approval",
+                    "no market is listed, so the venue cannot be asked who may take shares",
+                    "start `polytrio run` and ask again",
+                )
+            )
+        for exchange, token in self._listed.items():
+            kind, _ = exam.SHARES[exchange]
+            query = f"asset_type={kind}&token_id={token}"
+            query += f"&signature_type={self._wallet.signature_type}"
+            answer = await ask("/balance-allowance", f"?{query}")
+            found = read_as(answer, _Allowed)
+            if found is None:
+                name = f"approval {exchange.name.lower()} exchange"
+                self.checks.append(exam.unchecked(name, said(answer), "ask again later"))
+            else:
+                allowed = {who: int(v) for who, v in found.allowances.items() if v.isdecimal()}
+                self.checks += exam.of_approvals(exchange, allowed)
+
+    async def _listing(self) -> dict[Exchange, str]:
+        """A token for each exchange, as Gamma lists them; whatever is running knows better."""
+        url = self._settings.venues.gamma_url
+        origin = parse_origin(url, "venues.gamma_url") if url else None
+        if origin is None or (self._settings.mode == "paper" and not origin.loopback):
+            return {}
+        gamma = HttpConnection(origin)
+        try:
+            answer = await gamma.request("GET", LISTING, {}, timeout_s=TIMEOUT_S)
+        finally:
+            gamma.close()
+            await asyncio.sleep(0)
+        return listed_by(read_as(answer, list[_Market]) or [])
 
     # --- the chain --------------------------------------------------------------------------------
 
@@ -197,62 +260,42 @@ class Doctor:
                 )
             )
             return
-        rpc = _Node(self._rpc)
+        node = Node(self._rpc)
         try:
-            await self._ask_chain(rpc)
+            self.checks += await examined_by(node, self._wallet, self._listed or LADDERS)
         finally:
-            rpc.close()
+            node.close()
             await asyncio.sleep(0)
 
-    async def _ask_chain(self, rpc: "_Node") -> None:
-        number = await rpc.ask("eth_chainId")
-        chain = exam.of_chain(int(number, 16) if number else None)
-        self.checks.append(chain)
-        if chain.state != "ok":
-            return
-        for exchange, (_, contract) in CONTRACTS.items():
-            name = f"code {exchange.name.lower()}"
-            code = await rpc.ask("eth_getCode", contract, "latest")
-            self.checks.append(exam.of_code(name, contract, code, wanted=True))
-        code = await rpc.ask("eth_getCode", self._wallet.maker, "latest")
-        wanted = self._wallet.signature_type != 0
-        self.checks.append(exam.of_code("code wallet", self._wallet.maker, code, wanted=wanted))
+
+def listed_in(markets: Iterable[Market]) -> dict[Exchange, str]:
+    """A token for each exchange, of the markets that are traded."""
+    return {Exchange(market.exchange): format_token(market.yes_token) for market in markets}
 
 
-class _Node:
-    """A chain's JSON-RPC; None for whatever is no answer."""
+def listed_by(rows: Iterable[_Market]) -> dict[Exchange, str]:
+    """The same from Gamma's rows."""
+    found = {}
+    for row in rows:
+        second = row.version == "v2"
+        ladder = Exchange.NEG_RISK if row.neg_risk else Exchange.STANDARD
+        token = _first(row.position_ids or "[]" if second else row.clob_token_ids)
+        if token.isdecimal():
+            found[Exchange.POSITION_IDS if second else ladder] = token
+    return found
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError("--rpc must be http(s)://host[:port]/path")
-        tls = parts.scheme == "https"
-        self._http = HttpConnection(
-            Origin(parts.hostname, parts.port or (443 if tls else 80), tls)
-        )  # fmt: skip
-        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    async def ask(self, method: str, *params: Any) -> str | None:
-        """One question."""
-        body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        headers = {"Content-Type": "application/json"}
-        answer = await self._http.request(
-            "POST", self._target, headers, body, timeout_s=TIMEOUT_S
-        )  # fmt: skip
-        found = _read(answer, _Rpc)
-        result = found.result if found is not None else None
-        hexes = result is not None and result.startswith("0x")
-        return result if hexes and set(result or "") <= set("0123456789abcdefABCDEFx") else None
-
-    def close(self) -> None:
-        """Hang up."""
-        self._http.close()
+def _first(ids: str) -> str:
+    try:
+        return next(iter(msgspec.json.decode(ids, type=list[str])), "")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _of_standing(answer: Reply | NoReply) -> Checked:
-    found = _read(answer, _Standing)
+    found = read_as(answer, _Standing)
     if found is None:
-        return exam.unchecked("standing", _said(answer), "ask again later")
+        return exam.unchecked("standing", said(answer), "ask again later")
     if found.closed_only:
         return exam.wrong(
             "standing", "the venue lets this account only close positions", "ask the venue why"
@@ -260,28 +303,12 @@ def _of_standing(answer: Reply | NoReply) -> Checked:
     return exam.ok("standing", "the venue lets this account trade")
 
 
-def _read(answer: Reply | NoReply, model: type[Any]) -> Any:
-    """The answer as a model; None if it is none."""
-    if isinstance(answer, NoReply) or answer.status != _OK:
-        return None
-    try:
-        return msgspec.json.decode(answer.body, type=model)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _said(answer: Reply | NoReply) -> str:
-    """What a refusal said, as one harmless line."""
-    if isinstance(answer, NoReply):
-        return answer.reason
-    text = answer.body[:120].decode("ascii", "replace")
-    return f"HTTP {answer.status} " + "".join(c if c.isprintable() else " " for c in text)
-
-
 # --- the command line -----------------------------------------------------------------------------
 
 
-def examined(settings: Settings, rpc: str | None, password_fd: int | None) -> list[Checked]:
+def examined(
+    settings: Settings, rpc: str | None, password_fd: int | None, listed: Listed | None = None
+) -> list[Checked]:
     """Open the key file, then ask everything."""
     path = settings.key_path
     try:
@@ -291,7 +318,7 @@ def examined(settings: Settings, rpc: str | None, password_fd: int | None) -> li
         remedy = "`polytrio wallet new` makes one; on paper `polytrio run` does it by itself"
         return [exam.wrong("key file", str(error), remedy)]
     kept = exam.ok("key file", f"{path} is private and opens")
-    return [kept, *asyncio.run(Doctor(settings, wallet, rpc).examine())]
+    return [kept, *asyncio.run(Doctor(settings, wallet, rpc, listed).examine())]
 
 
 def lines(checks: Sequence[Checked]) -> Iterator[str]:
@@ -313,8 +340,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     found = parser.parse_args(words)
     try:
-        settings = _settings(found.config, found.instance)
-        checks = examined(settings, found.rpc, found.password_fd)
+        settings, listed = _running(found.config, found.instance)
+        checks = examined(settings, found.rpc, found.password_fd, listed)
     except PolytrioError as error:
         sys.stderr.write(f"polytrio: {error}\n")
         sys.exit(error.exit_code)
@@ -324,17 +351,19 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0 if well else EXIT_FOUND)
 
 
-def _settings(config: Path | None, instance: str | None) -> Settings:
-    """Those of the running system, else of the file."""
+def _running(config: Path | None, instance: str | None) -> tuple[Settings, dict[Exchange, str]]:
+    """Settings and markets of the running system; else the settings of the file."""
     settings = load_settings(config, dict(os.environ))
     if instance:
         settings = msgspec.structs.replace(settings, instance=instance)
     if settings.mode == "live":
         settings = settings.with_live_addresses()
+    fabric = Fabric(settings.instance)
     try:
-        return read_settings(Fabric(settings.instance)) or settings
+        _, rows = MarketsReader(fabric).read()
+        return read_settings(fabric) or settings, listed_in(active(rows))
     except SegmentError:
-        return settings
+        return settings, {}
 
 
 if __name__ == "__main__":

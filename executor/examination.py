@@ -8,6 +8,7 @@ import msgspec
 from executor.funders import funder_of
 from executor.keccak import checksum_address
 from executor.signing import CHAIN_ID, CONTRACTS
+from shm.codes import Exchange
 from shm.limits import RiskSettings
 from shm.settings import WalletSettings
 
@@ -17,6 +18,13 @@ ADAPTERS = {
     "neg-risk adapter": "0xadA2005600Dec949baf300f4C6120000bDB6eAab",
 }
 """Contracts that turn money into outcome tokens and back: not an order's, but a redemption's."""
+_CTF = "0x4D97DCd97eC945f40cF65F87097ACe5EA0476045"
+SHARES = {
+    Exchange.STANDARD: ("CONDITIONAL", _CTF),
+    Exchange.NEG_RISK: ("CONDITIONAL", _CTF),
+    Exchange.POSITION_IDS: ("CONDITIONAL-V2", "0x006F54F7f9A22e0000CC2AB60031000000ae9fEF"),
+}
+"""By exchange: what the venue calls its shares, and the contract that keeps them."""
 CHAIN = "chain"
 """Name of the check that needs a node of the chain."""
 TYPES = ("the key's own address", "a proxy wallet", "a Safe", "a deposit wallet")
@@ -166,6 +174,47 @@ def of_allowances(allowances_usd_e6: Mapping[str, int], balance_usd_e6: int) -> 
         else:
             checks.append(ok(name, f"{spender} may take what there is"))
     return checks
+
+
+def of_approvals(exchange: Exchange, allowances: Mapping[str, int]) -> list[Checked]:
+    """Whether an exchange may take the wallet's shares: without it nothing can be sold through it.
+
+    As the venue tells it of one of the exchange's tokens. An adapter has no part in a sale; where
+    the venue names one that lacks its approval it is said, since it has refused orders for less.
+    """
+    given = {spender.lower(): value for spender, value in allowances.items()}
+    name, (_, contract) = exchange.name.lower(), CONTRACTS[exchange]
+    spenders = {f"{name} exchange": contract}
+    if exchange is not Exchange.POSITION_IDS:
+        what = "neg-risk adapter" if exchange is Exchange.NEG_RISK else "adapter"
+        if ADAPTERS[what].lower() in given:
+            spenders[what] = ADAPTERS[what]
+    checks = []
+    for what, spender in spenders.items():
+        allowed = given.get(spender.lower())
+        approved = None if allowed is None else allowed > 0
+        checks.append(_of_approval(f"approval {what}", exchange, spender, approved))
+    return checks
+
+
+def of_chain_approval(exchange: Exchange, approved: bool | None) -> Checked:
+    """The same from the chain itself."""
+    name, (_, contract) = exchange.name.lower(), CONTRACTS[exchange]
+    return _of_approval(f"chain approval {name}", exchange, contract, approved)
+
+
+def _of_approval(name: str, exchange: Exchange, spender: str, approved: bool | None) -> Checked:
+    if approved is None:
+        return unchecked(name, f"nobody says whether {spender} may take shares", "ask the chain")
+    if approved:
+        return ok(name, f"{spender} may take the wallet's shares")
+    kind, contract = SHARES[exchange]
+    return wrong(
+        name,
+        f"{spender} may not take the wallet's shares, so what is bought cannot be sold",
+        f"setApprovalForAll({spender}, true) on {contract} from the wallet, then let the venue "
+        f"read it anew (/balance-allowance/update?asset_type={kind}&token_id=...)",
+    )
 
 
 def of_chain(number: int | None) -> Checked:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from executor.accepting import Accepter
+from executor.breaker import note_refusal
 from executor.chronicle import Chronicle
 from executor.dispatch import Dispatcher
 from executor.failpoints import VARIABLE, prepare, reach
@@ -41,12 +42,13 @@ from executor.snapshot import draft, market_row
 from executor.starting import log_in, open_ledger, system_of
 from executor.taking import Taker
 from executor.user import UserChannel
-from executor.venue import Venue
+from executor.venue import Unavailable, Venue
 from executor.wallet import ensure_paper_key, load
 from executor.watching import Books
 from executor.wire import ORDER_TYPES
 from shm import backend, records
 from shm.codes import Cause, StageState
+from shm.errors import VenueRefused
 from shm.layout import EXECUTOR_STATS, SIGNAL, Market
 from shm.limits import RiskSettings
 from shm.records import Kind
@@ -174,7 +176,9 @@ class Executor:
         self._around.ready = True
         self._second_look.begin()
         self._say_what_was_found()
-        if await self._governor.reconcile(Cause.START, self._until_true):
+        true = await self._governor.reconcile(Cause.START, self._until_true)
+        venue.on_refused = self._refused  # from here on it halts, and does not end
+        if true:
             self._around.signs.strangers_known = frozenset(self._chronicle.state.strangers)
             self._governor.resume(halt)
         return not self._stopping()
@@ -190,17 +194,26 @@ class Executor:
 
     async def _objection(self) -> str:
         """What `polytrio doctor` finds that forbids real money; "" if there is nothing."""
-        from executor.doctor import Doctor  # noqa: PLC0415  # memory that only real money is worth
+        from executor import doctor as asked  # noqa: PLC0415  # memory that only real money is worth
         from executor.examination import objection  # noqa: PLC0415
 
-        doctor = Doctor(self._stage.settings, self._signer.wallet, None)
+        listed = asked.listed_in(self._around.markets.values())
+        doctor = asked.Doctor(self._stage.settings, self._signer.wallet, None, listed)
         return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
         """While it starts: the loop does not turn yet, so that this has to."""
-        return await self._reconciler.until_true(self._taker.limits[1], self._stopping, self._turn)
+        limits = self._taker.limits[1]
+        found = await self._reconciler.until_true(limits, self._stopping, self._turn)
+        if isinstance(found, Unavailable):
+            raise VenueRefused(found.reason)
+        return found
 
-    async def _until_true_again(self) -> str | None:
+    def _refused(self, refusal: Unavailable) -> None:
+        """The venue does not let us read, and has said so twice."""
+        note_refusal(self._around.signs, refusal.cause, refusal.reason)
+
+    async def _until_true_again(self) -> str | Unavailable | None:
         """While the loop turns."""
         return await self._reconciler.until_true(
             self._taker.limits[1], self._stopping, lambda: None
@@ -226,7 +239,7 @@ class Executor:
         around.note_trouble()
         self._chronicle.flush()
         self._chronicle.rotate_when_full()
-        around.signs.clock_offset_ms = self._reconciler.clock_offset_ms
+        around.signs.clock_offset_ms = self._venue.clock_offset_ms
         around.channel_up = self._channel.up
         stood_still = self._second_look.look()
         if stood_still:

@@ -15,6 +15,7 @@ from executor.exposure import Exposure
 from executor.failpoints import reach
 from executor.modes import PASSING, Demand, check_step, worst
 from executor.snapshot import draft
+from executor.venue import REFUSALS, Unavailable
 from shm import arming, records
 from shm.arming import ArmRequest
 from shm.codes import Cause, Mode
@@ -25,8 +26,9 @@ from shm.records import Kind
 
 ACTOR_BYTES, TEXT_BYTES = 32, 96
 _log = logging.getLogger("executor.governing")
-Reconcile = Callable[[], Awaitable[str | None]]
-"""Comes to a true ledger: "", or the difference that stands, or None if told to stop."""
+Reconcile = Callable[[], Awaitable[str | Unavailable | None]]
+"""Comes to a true ledger: "", or the difference that stands, or the venue's refusal of us, or None
+if told to stop."""
 Examine = Callable[[], Awaitable[str]]
 """Whether wallet and venue fit together: "", or what forbids real money."""
 
@@ -87,11 +89,14 @@ class Governor:
     async def reconcile(self, cause: Cause, reconcile: Reconcile) -> bool:
         """RECONCILING, then DISARMED if all agrees; False: told to stop, or halted."""
         self.step(Demand(Mode.RECONCILING, cause))
-        difference = await reconcile()
-        if difference is None:
+        found = await reconcile()
+        if found is None:
             return False
-        if difference:
-            self.step(Demand(Mode.HALTED, Cause.DIFFERENCE, difference))
+        if isinstance(found, Unavailable):
+            self.step(Demand(Mode.HALTED, found.cause, found.reason))
+            return False
+        if found:
+            self.step(Demand(Mode.HALTED, Cause.DIFFERENCE, found))
             return False
         self.step(Demand(Mode.DISARMED, Cause.CLEAN))
         return True
@@ -135,11 +140,7 @@ class Governor:
         if self.mode is Mode.HALTED:
             self._forgive(signs)
             if not await self.reconcile(Cause.OPERATOR, reconcile):
-                reason = (
-                    "the ledger and the venue do not agree: `polytrio accept` shows what differs, "
-                    "and can accept it"
-                )
-                arming.refuse(self._kill.var_path, request.nonce, reason)
+                arming.refuse(self._kill.var_path, request.nonce, self._not_true())
                 return
         if self.mode is not Mode.DISARMED:
             arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
@@ -152,6 +153,15 @@ class Governor:
             self.step(Demand(Mode.ARMED, Cause.OPERATOR, text), request.actor, request.nonce)
         else:
             arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
+
+    def _not_true(self) -> str:
+        refused = dict(REFUSALS.values()).get(self._chronicle.state.cause)
+        if refused:
+            return f"the venue refuses us: {refused}"
+        return (
+            "the ledger and the venue do not agree: `polytrio accept` shows what differs, and can "
+            "accept it"
+        )
 
     def _halted_again(self) -> str:
         return f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"

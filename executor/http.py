@@ -63,11 +63,11 @@ class Origin:
         return self.host if self.port == default else f"{self.host}:{self.port}"
 
 
-def parse_origin(url: str) -> Origin:
-    """`https://host[:port]` -> origin; `ConfigError` for anything else."""
+def parse_origin(url: str, key: str = "venues.clob_url") -> Origin:
+    """`https://host[:port]` -> origin; `ConfigError` for anything else names the settings key."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
-        raise ConfigError(f"venues.clob_url must be http(s)://host[:port], not {url!r}")
+        raise ConfigError(f"{key} must be http(s)://host[:port], not {url!r}")
     tls = parts.scheme == "https"
     return Origin(parts.hostname, parts.port or (443 if tls else 80), tls)
 

@@ -17,6 +17,7 @@ from executor.failpoints import reach
 from executor.snapshot import draft, word
 from executor.venue import Unavailable, Venue
 from shm import records
+from shm.errors import VenueRefused
 from shm.limits import RiskSettings
 from shm.records import Kind
 
@@ -34,12 +35,17 @@ AnswerT = TypeVar("AnswerT")
 async def insist(
     what: str, ask: Callable[[], Awaitable[AnswerT | Unavailable]], stopping: Callable[[], bool]
 ) -> AnswerT | None:
-    """Ask until there is an answer; each new trouble is said once. None: told to stop."""
+    """Ask until there is an answer; each new trouble is said once. None: told to stop.
+
+    Only a start insists, with nothing armed yet: `VenueRefused` if the venue will not have us.
+    """
     said = ""
     while not stopping():
         answer = await ask()
         if not isinstance(answer, Unavailable):
             return answer
+        if answer.cause:
+            raise VenueRefused(answer.reason)
         if answer.reason != said:
             said = answer.reason
             _log.warning("%s: %s; asking again every %.1f s", what, said, RETRY_S)
@@ -59,7 +65,6 @@ class Reconciler:
         self._running: asyncio.Future[None] | None = None
         self.difference = ""
         """What nobody could explain, in words; empty if all is well."""
-        self.clock_offset_ms = 0
         self._doubts = 0
         self.trusted = True
         """Nothing has made us doubt since a comparison that agreed began: see `doubt`."""
@@ -96,9 +101,7 @@ class Reconciler:
         return self._running
 
     async def _ask_clock(self) -> None:
-        asked = await self._venue.clock()
-        if not isinstance(asked, Unavailable):
-            self.clock_offset_ms = offset_ms(*asked)
+        await self._venue.clock()
 
     async def _compare_all(self, limits: RiskSettings) -> None:
         now_s = time.monotonic()
@@ -108,8 +111,8 @@ class Reconciler:
         )
         before = self._chronicle.version
         found = await self.compare(limits, positions=positions)
-        if found is None or found.clean:
-            if found is not None:
+        if not isinstance(found, Comparison) or found.clean:
+            if isinstance(found, Comparison):
                 self.difference = ""
                 self.trusted = self.trusted or self._doubts == doubts
                 self._positions_s = now_s if positions else self._positions_s
@@ -118,7 +121,7 @@ class Reconciler:
             return
         await asyncio.sleep(AGAIN_S)
         again = await self.compare(limits, positions=True)
-        if again is not None and not again.clean and self.quiet(limits):
+        if isinstance(again, Comparison) and not again.clean and self.quiet(limits):
             self.difference = in_words(again)
 
     def _ended(self) -> bool:
@@ -131,14 +134,21 @@ class Reconciler:
             for token, holding in state.ledger.holdings.items()
         )  # fmt: skip
 
-    async def compare(self, limits: RiskSettings, *, positions: bool) -> Comparison | None:
-        """One comparison, written down; None: the venue gave no answer, or something moved."""
+    async def compare(
+        self, limits: RiskSettings, *, positions: bool
+    ) -> Comparison | Unavailable | None:
+        """One comparison, written down; None: the venue gave no answer, or something moved.
+
+        `Unavailable`: the venue refuses us.
+        """
         if self._chronicle.blocked:  # what was found, a payout for instance, may wait to be written
             return None
         state = self._chronicle.state
         held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
         moved = _stamp(self._chronicle)
         theirs = await self._ask(held)
+        if isinstance(theirs, Unavailable):
+            return theirs if theirs.cause else None
         if theirs is None or self._chronicle.blocked or _stamp(self._chronicle) != moved:
             return None
         tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
@@ -148,19 +158,21 @@ class Reconciler:
             self._write(found, theirs, len(held))
         return found
 
-    async def _ask(self, tokens: Iterable[str]) -> Theirs | None:
-        """Cash and positions between two equal readings of cash."""
+    async def _ask(self, tokens: Iterable[str]) -> Theirs | Unavailable | None:
+        """Cash and positions between two equal readings of cash; None: the two were not equal."""
         before = await self._venue.cash_usd_e6()
+        if isinstance(before, Unavailable):
+            return before
         positions_e6: dict[str, int] = {}
         for token in tokens:
             size_e6 = await self._venue.position_e6(token)
             if isinstance(size_e6, Unavailable):
-                return None
+                return size_e6
             positions_e6[token] = size_e6
         after = await self._venue.cash_usd_e6()
-        if isinstance(before, Unavailable) or before != after:
-            return None
-        return Theirs(before, positions_e6)
+        if isinstance(after, Unavailable):
+            return after
+        return Theirs(before, positions_e6) if before == after else None
 
     def _write(self, found: Comparison, theirs: Theirs, asked: int) -> None:
         state = self._chronicle.state
@@ -176,26 +188,27 @@ class Reconciler:
 
     async def until_true(
         self, limits: RiskSettings, stopping: Callable[[], bool], turn: Callable[[], None]
-    ) -> str | None:
+    ) -> str | Unavailable | None:
         """Compare until all agrees ("") or a difference stands (in words). None: told to stop.
 
-        `turn` is called in between: fills and proofs have to go on arriving.
+        `Unavailable`: the venue refuses us. `turn` is called in between: fills and proofs have to
+        go on arriving.
         """
         self.difference = ""  # it is judged anew here
         found = await self.standing(limits, stopping, turn)
-        if found is None:
-            return None
+        if not isinstance(found, Comparison):
+            return found
         return "" if found.clean else in_words(found)
 
     async def standing(
         self, limits: RiskSettings, stopping: Callable[[], bool], turn: Callable[[], None]
-    ) -> Comparison | None:
+    ) -> Comparison | Unavailable | None:
         """The first comparison that is clean, or the same twice; see `until_true`."""
         last: Comparison | None = None
         while not stopping():
             turn()
             found = await self.compare(limits, positions=True)
-            if found is not None and found.clean:
+            if isinstance(found, Unavailable) or (found is not None and found.clean):
                 return found
             if found is not None and self.quiet(limits):
                 if found == last:
@@ -221,11 +234,3 @@ def in_words(found: Comparison) -> str:
         tokens = ", ".join(token[:12] + "…" for token in found.positions[:3])
         parts.append(f"positions differ in {len(found.positions)} tokens ({tokens})")
     return "; ".join(parts)
-
-
-def offset_ms(before_ms: int, second: int, after_ms: int) -> int:
-    """How far our clock is ahead of the venue's, at least: it tells whole seconds."""
-    first_ms, last_ms = second * 1_000, second * 1_000 + 999
-    if before_ms > last_ms:
-        return before_ms - last_ms
-    return min(0, after_ms - first_ms)

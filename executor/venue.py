@@ -1,10 +1,15 @@
 """The venue's private REST interface as the executor uses it: credentials, orders, trades, balance.
 
 Paper mode cannot reach a real order endpoint: the constructor refuses any host but our own machine.
+
+Nothing here places an order, so whatever the venue refuses is asked once more: after a 401 by the
+venue's own clock, which is the one cause that we can cure; after a 403 a moment later, since one
+may come from a proxy that has no say. A second refusal is a value with the cause to halt for.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,6 +18,8 @@ import msgspec
 
 from executor.auth import Credentials, RequestSigner, l1_headers
 from executor.batch import Account
+from executor.clocks import offset_ms
+from executor.credentials import Headers
 from executor.http import HttpConnection, NoReply, Reply, parse_origin
 from executor.signing import OrderSigner
 from executor.wallet import Wallet
@@ -27,13 +34,16 @@ from executor.wire import (
     Trade,
     TradePage,
 )
-from shm.errors import LiveRefused, VenueRefused
+from shm.codes import Cause
+from shm.errors import LiveRefused
 from shm.settings import Settings
 
 FIRST_CURSOR = "MA=="
 LAST_CURSOR = "LTE="
 PAGES_MAX = 10_000
 READ_TIMEOUT_S = 10.0
+FORBIDDEN_PAUSE_S = 1.0
+"""Before what was answered with 403 is asked again."""
 _OK = 200
 _NOT_FOUND = 404
 _UNKNOWN = "not found"
@@ -48,6 +58,8 @@ class Unavailable:
     """The venue gave no usable answer just now; asking again later may help."""
 
     reason: str
+    cause: Cause = Cause.NONE
+    """Why to halt, if the venue has refused us, and has again when it was asked once more."""
 
 
 class Venue:
@@ -70,11 +82,19 @@ class Venue:
             HttpConnection(origin) for _ in range(settings.executor.max_flights)
         ]
         self.credentials: Credentials | None = None
+        self.clock_offset_ms = 0
+        """How far our clock is ahead of the venue's, as far as it has told."""
+        self.on_refused: Callable[[Unavailable], None] = _nobody
+        """Called with each refusal that stands."""
+
+    def _now_s(self) -> int:
+        """Time for a signature, by the venue's clock."""
+        return (time.time_ns() // 1_000_000 - self.clock_offset_ms) // 1_000
 
     def signed_headers(self, method: str, path: str, body: bytes = b"") -> dict[str, str]:
         """L2 headers for a request made now."""
         assert self._signer is not None, "log in first"
-        return self._signer.headers(int(time.time()), method, path, body)
+        return self._signer.headers(self._now_s(), method, path, body)
 
     def account(self, signer: OrderSigner, order_type: OrderType) -> Account:
         """What a batch of orders needs to know of this connection to the venue."""
@@ -104,10 +124,13 @@ class Venue:
 
     async def log_in(self) -> Unavailable | None:
         """Derive the API credentials, or create them the first time. None: done."""
-        headers = l1_headers(self.wallet, int(time.time()))
-        answer = await self._ask("GET", "/auth/derive-api-key", headers)
+
+        def headers() -> Headers:
+            return l1_headers(self.wallet, self._now_s())
+
+        answer = await self._insist("GET", "/auth/derive-api-key", headers)
         if isinstance(answer, Reply) and answer.status != _OK:
-            answer = await self._ask("POST", "/auth/api-key", headers)
+            answer = await self._insist("POST", "/auth/api-key", headers)
         parsed = self._read(answer, ApiKeyReply)
         if isinstance(parsed, Unavailable):
             return parsed
@@ -141,27 +164,38 @@ class Venue:
     async def order(self, order_hash: str) -> OpenOrder | Unavailable | None:
         """An order by its hash; None: the venue says that it knows no such order."""
         path = f"/data/order/{order_hash}"
-        answer = await self._ask("GET", path, self.signed_headers("GET", path))
+        answer = await self._signed("GET", path)
         if isinstance(answer, Reply) and answer.status == _NOT_FOUND:
             return None
         if isinstance(answer, Reply) and answer.status == _OK and answer.body.strip() == b"null":
             return None
-        if isinstance(answer, Reply) and _says_unknown(answer):
+        if isinstance(answer, Reply) and not _refusal_of(answer) and _says_unknown(answer):
             return None
         return self._read(answer, OpenOrder)
 
     async def clock(self) -> tuple[int, int, int] | Unavailable:
         """(our ms before asking, the venue's second, our ms after it answered)."""
+        asked = await self._time()
+        if isinstance(asked, Unavailable) and asked.cause:
+            await asyncio.sleep(FORBIDDEN_PAUSE_S)
+            asked = await self._time()
+            if isinstance(asked, Unavailable) and asked.cause:
+                self.on_refused(asked)
+        return asked
+
+    async def _time(self) -> tuple[int, int, int] | Unavailable:
         before_ms = time.time_ns() // 1_000_000
         answer = await self._ask("GET", "/time", {})
         after_ms = time.time_ns() // 1_000_000
         second = self._read(answer, int)
-        return second if isinstance(second, Unavailable) else (before_ms, second, after_ms)
+        if isinstance(second, Unavailable):
+            return second
+        self.clock_offset_ms = offset_ms(before_ms, second, after_ms)
+        return before_ms, second, after_ms
 
     async def cancel_all(self) -> Unavailable | None:
         """Cancel whatever rests. None: the venue says that nothing rests any more."""
-        path = "/cancel-all"
-        answer = await self._ask("DELETE", path, self.signed_headers("DELETE", path))
+        answer = await self._signed("DELETE", "/cancel-all")
         reply = self._read(answer, CancelReply)
         if isinstance(reply, Unavailable):
             return reply
@@ -187,8 +221,27 @@ class Venue:
         return Unavailable(f"more than {PAGES_MAX} pages of {path}")
 
     async def _get(self, path: str, query: str, model: type[ModelT]) -> ModelT | Unavailable:
-        answer = await self._ask("GET", f"{path}?{query}", self.signed_headers("GET", path))
-        return self._read(answer, model)
+        return self._read(await self._signed("GET", path, f"?{query}"), model)
+
+    async def _signed(self, method: str, path: str, query: str = "") -> Reply | NoReply:
+        return await self._insist(method, path + query, lambda: self.signed_headers(method, path))
+
+    async def _insist(
+        self, method: str, target: str, headers: Callable[[], Headers]
+    ) -> Reply | NoReply:
+        """Ask; refused, once more with what may cure it. See the module."""
+        answer = await self._ask(method, target, headers())
+        cause = _refusal_of(answer)
+        if not cause:
+            return answer
+        if cause is Cause.UNAUTHORIZED:
+            await self._time()
+        else:
+            await asyncio.sleep(FORBIDDEN_PAUSE_S)
+        answer = await self._ask(method, target, headers())
+        if isinstance(answer, Reply) and _refusal_of(answer):
+            self.on_refused(_refusal(answer))
+        return answer
 
     async def _ask(self, method: str, target: str, headers: dict[str, str]) -> Reply | NoReply:
         async with self._reading:
@@ -220,19 +273,33 @@ def _says_unknown(answer: Reply) -> bool:
     return _UNKNOWN in text.lower()
 
 
-FINAL_STATUSES: dict[int, str] = {
-    401: "check the wallet's key and the machine's clock",
-    403: "trading is not allowed from here",
+REFUSALS: dict[int, tuple[Cause, str]] = {
+    401: (Cause.UNAUTHORIZED, "check the wallet's key and the machine's clock"),
+    403: (Cause.BANNED, "check the account, and from where this machine connects"),
 }
+"""Statuses that waiting does not cure: why to halt, and what to look at."""
+
+
+def _refusal_of(answer: Reply | NoReply) -> Cause:
+    """Why to halt, if an answer stands; NONE for any that does not refuse us."""
+    known = REFUSALS.get(answer.status) if isinstance(answer, Reply) else None
+    return known[0] if known else Cause.NONE
 
 
 def _refusal(answer: Reply) -> Unavailable:
-    """An HTTP error as a reason to wait; the two that waiting cannot cure end the process."""
+    """An HTTP error in words."""
     try:
         text = msgspec.json.decode(answer.body, type=ErrorReply).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = answer.body[:120].decode("ascii", "replace")
-    if answer.status in FINAL_STATUSES:
-        advice = FINAL_STATUSES[answer.status]
-        raise VenueRefused(f"the venue refuses us (HTTP {answer.status}, {text!r}): {advice}")
-    return Unavailable(f"HTTP {answer.status} {text!r}")
+    known = REFUSALS.get(answer.status)
+    if known is None:
+        return Unavailable(f"HTTP {answer.status} {text!r}")
+    cause, advice = known
+    return Unavailable(
+        f"the venue refuses us (HTTP {answer.status}): {advice}; it says {text!r}", cause
+    )
+
+
+def _nobody(_refused: Unavailable) -> None:
+    """Nobody wants to know."""

@@ -144,14 +144,27 @@ class Deposit(Act, frozen=True, tag="deposit"):
             raise ValueError("a deposit needs an amount")
 
 
+Spender = Literal["all", "standard", "neg_risk", "position_ids", "adapter", "neg_risk_adapter"]
+"""A contract that takes cash or shares, or every one of them (`spenders`)."""
+
+
 class SetAllowance(Act, frozen=True, tag="allowance"):
-    """The contracts may take this much of the wallet's cash ("all" is the usual endless one)."""
+    """The contract may take this much of the wallet's cash ("all" is the usual endless one)."""
 
     usd: str
     wallet: str = ""
+    spender: Spender = "all"
 
     def __post_init__(self) -> None:
         _usd(self.usd)
+
+
+class SetApproval(Act, frozen=True, tag="approval"):
+    """The contract may take the wallet's shares, or may not: then nothing can be sold."""
+
+    on: bool
+    wallet: str = ""
+    spender: Spender = "all"
 
 
 class PhantomLock(Act, frozen=True, tag="phantom_lock"):
@@ -237,6 +250,7 @@ AnyAct = (
     | Withdraw
     | Deposit
     | SetAllowance
+    | SetApproval
     | PhantomLock
     | ManualOrder
     | IndexRefused

@@ -18,6 +18,7 @@ from sim.market import Market
 from sim.matching import is_marketable, notional_usd_e6, plan
 from sim.order import Order, Outcome, Side
 from sim.restraints import Standing
+from sim.spenders import spender_of
 from sim.verify import domain_of, is_signed_by, order_hash, order_message
 from sim.wallets import SignatureType, wallet_of
 from sim.wire import IMMEDIATE, SignedOrder, Submission
@@ -241,13 +242,16 @@ def _marketable_value(candidate: Candidate) -> str:
 
 def _funds(candidate: Candidate) -> str:
     order, floor = candidate.order(), candidate.floor
+    spender = spender_of(candidate.venue().facts)
     if order.side is Side.SELL:
+        if not floor.restraints.approved(order.wallet, spender):
+            return replies.NO_FUNDS
         held_e6 = floor.ledger.position_e6(order.wallet, order.token)
         free_e6 = held_e6 - floor.register.reserved_e6(order.wallet, order.token)
         return "" if order.original_e6 <= free_e6 else replies.NO_FUNDS
     restraints = floor.restraints
     cash_usd_e6 = floor.ledger.cash_usd_e6(order.wallet)
-    free_usd_e6 = restraints.usable_usd_e6(order.wallet, cash_usd_e6)
+    free_usd_e6 = restraints.usable_usd_e6(order.wallet, spender, cash_usd_e6)
     free_usd_e6 -= floor.register.reserved_usd_e6(order.wallet)
     needed = needed_usd_e6(candidate.venue(), order)
     if needed > free_usd_e6:

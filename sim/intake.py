@@ -26,6 +26,7 @@ from sim.matching import is_marketable, notional_usd_e6
 from sim.modes import REFUSALS, Engine, Mode
 from sim.order import Order, Outcome, Side, Status
 from sim.rules import ORDER
+from sim.spenders import spender_of
 from sim.story import terms_of
 from sim.userframes import order_frame
 from sim.wire import IMMEDIATE, Submission
@@ -306,14 +307,16 @@ class Intake:
 
     def _covered(self, order: Order) -> bool:
         ledger, register = self.floor.ledger, self.floor.register
+        restraints, market = self.floor.restraints, self.floor.markets[order.condition_id]
+        spender = spender_of(market.facts)
         if order.side is Side.SELL:
             reserved_e6 = register.reserved_e6(order.wallet, order.token)
-            return reserved_e6 <= ledger.position_e6(order.wallet, order.token)
-        market = self.floor.markets[order.condition_id]
+            there = reserved_e6 <= ledger.position_e6(order.wallet, order.token)
+            return there and restraints.approved(order.wallet, spender)
         own_usd_e6 = -(-order.remaining_e6 * order.price_e4 // 10_000)
         others_usd_e6 = register.reserved_usd_e6(order.wallet) - own_usd_e6
         cash_usd_e6 = ledger.cash_usd_e6(order.wallet)
-        usable_usd_e6 = self.floor.restraints.usable_usd_e6(order.wallet, cash_usd_e6)
+        usable_usd_e6 = restraints.usable_usd_e6(order.wallet, spender, cash_usd_e6)
         return needed_usd_e6(market, order) + others_usd_e6 <= usable_usd_e6
 
 

@@ -10,22 +10,14 @@ from sim.auth import ApiKey
 from sim.limits import PAGE_ROWS
 from sim.replies import Reply, refused
 from sim.restraints import Standing
+from sim.spenders import SPENDERS
 from sim.trades import Trade
 from sim.userframes import order_row, trade_row
 from sim.venue import Call, Guard, Route, Venue
-from sim.verify import NEG_RISK, POSITION_IDS, STANDARD
 from sim.wallets import SignatureType, wallet_of
 
 FIRST_CURSOR = "MA=="
 END_CURSOR = "LTE="
-SPENDERS = (
-    STANDARD[1],
-    NEG_RISK[1],
-    POSITION_IDS[1],
-    "0xAdA100Db00Ca00073811820692005400218FcE1f",
-    "0xadA2005600Dec949baf300f4C6120000bDB6eAab",
-)
-"""The contracts that an allowance may be for: three exchanges, two collateral adapters."""
 
 
 def create_key(venue: Venue, call: Call) -> Reply:
@@ -65,19 +57,23 @@ def balance_allowance(venue: Venue, call: Call) -> Reply:
     if number not in {"0", "1", "2", "3"}:
         return refused(replies.INVALID_PARAMETER.format(name="signature_type"))
     wallet = wallet_of(call.owner().address, SignatureType(int(number)))
-    ledger = venue.exchange.floor.ledger
+    ledger, restraints = venue.exchange.floor.ledger, venue.exchange.floor.restraints
     if kind == "COLLATERAL":
         balance = ledger.cash_usd_e6(wallet)
+        given = restraints.allowances_usd_e6
+        allowances = {one: given.get((wallet, one), UINT256_MAX) for one in SPENDERS.values()}
     elif kind in {"CONDITIONAL", "CONDITIONAL-V2"}:
         token = call.one("token_id")
         if not token:
             return refused(replies.INVALID_TOKEN)
         balance = ledger.position_e6(wallet, token)
+        # A contract may take all shares of all tokens, or none.
+        approved = [one for one in SPENDERS.values() if restraints.approved(wallet, one)]
+        allowances = {one: UINT256_MAX * (one in approved) for one in SPENDERS.values()}
     else:
         return refused(replies.INVALID_PARAMETER.format(name="asset_type"))
-    allowance = venue.exchange.floor.restraints.allowances_usd_e6.get(wallet, UINT256_MAX)
-    allowances = {spender: str(allowance) for spender in SPENDERS}
-    return Reply({"balance": str(balance), "allowances": allowances})
+    told = {spender: str(allowed) for spender, allowed in allowances.items()}
+    return Reply({"balance": str(balance), "allowances": told})
 
 
 def open_orders(venue: Venue, call: Call) -> Reply:

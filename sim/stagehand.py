@@ -4,7 +4,7 @@ What an act means by an empty market or wallet is decided here. Something that i
 as an unknown market, is told in the log and otherwise left alone: a script must not stop a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from sim.matching import plan
 from sim.modes import Mode
 from sim.order import Order, Outcome, Side, Status
 from sim.restraints import Standing
+from sim.spenders import SPENDERS
 from sim.story import terms_of
 from sim.venue import Venue
 
@@ -202,9 +203,26 @@ def _part(text: str, have: int) -> int:
 
 def _allowance(scene: _Scene, act: acts.SetAllowance) -> list[Event]:
     allowances = scene.venue.exchange.floor.restraints.allowances_usd_e6
-    for wallet in scene.wallets(act.wallet):
-        allowances[wallet] = UINT256_MAX if act.usd == acts.ALL else parse_fixed(act.usd, 6)
+    allowed = UINT256_MAX if act.usd == acts.ALL else parse_fixed(act.usd, 6)
+    allowances.update(dict.fromkeys(_releases(scene, act), allowed))
     return []
+
+
+def _approval(scene: _Scene, act: acts.SetApproval) -> list[Event]:
+    unapproved = scene.venue.exchange.floor.restraints.unapproved
+    meant = set(_releases(scene, act))
+    change = unapproved.difference_update if act.on else unapproved.update
+    change(meant)
+    return []
+
+
+def _releases(
+    scene: _Scene, act: acts.SetAllowance | acts.SetApproval
+) -> Iterator[tuple[str, str]]:
+    """The wallets and the contracts that an act means."""
+    names = SPENDERS if act.spender == acts.ALL else (act.spender,)
+    for wallet in scene.wallets(act.wallet):
+        yield from ((wallet, SPENDERS[name]) for name in names)
 
 
 def _phantom_lock(scene: _Scene, act: acts.PhantomLock) -> list[Event]:
@@ -311,6 +329,7 @@ _DEEDS: dict[type, Callable[[_Scene, Any], list[Event]]] = {
     acts.Withdraw: _withdraw,
     acts.Deposit: _deposit,
     acts.SetAllowance: _allowance,
+    acts.SetApproval: _approval,
     acts.PhantomLock: _phantom_lock,
     acts.ManualOrder: _manual_order,
     acts.IndexRefused: _index_refused,

@@ -75,6 +75,13 @@ VENUE: dict[str, list[Rule]] = {
     "fills out of order": [rule("user", "swap", when=chance(0.5), behind=2, ms=300)],
     "user channel ends": [rule("user", "close", when=chance(0.1), code=1012)],
     "reads fail": [rule("account", "answer", when=chance(0.2), kind="bad_gateway")],
+    "reads are refused, once each": [
+        rule(place, "answer", when={"nth": [3, 30]}, kind=kind)
+        for place, kind in (
+            ("GET /balance-allowance", "unauthorized"),
+            ("GET /data/trades", "cloudflare_banned"),
+        )
+    ],
     "reads are late": [rule("account", "late", when=chance(0.2), ms=100)],
     "declined cancels": [
         rule("cancelling", "decline", when=chance(0.5), reason="order is being processed")

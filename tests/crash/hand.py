@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from executor import comparing
-from executor.breaker import Signs
+from executor.breaker import Signs, note_refusal
 from executor.chronicle import Chronicle
 from executor.counting import Count
 from executor.dispatch import Dispatcher
@@ -33,7 +33,7 @@ from executor.signing import OrderSigner
 from executor.snapshot import draft, market_row
 from executor.starting import open_ledger
 from executor.user import UserChannel
-from executor.venue import Venue
+from executor.venue import Unavailable, Venue
 from executor.wallet import ensure_paper_key, load
 from executor.wire import ORDER_TYPES
 from shm import records
@@ -187,6 +187,10 @@ class Hand:
         stage: Any = _Stage(settings)
         assert await open_ledger(stage, self.venue, self.journal, self.chronicle, self.intake)
         self.chronicle.tell([draft(Kind.MARKET, market_row(one)) for one in self.markets])
+        self.venue.on_refused = self._refused
+
+    def _refused(self, refusal: Unavailable) -> None:
+        note_refusal(self.signs, refusal.cause, refusal.reason)
 
     async def die(self) -> None:
         """Everything that is not in the journal is gone."""
@@ -244,6 +248,7 @@ class Hand:
     async def turn(self) -> None:
         """What the executor's loop looks at twenty times a second, as far as it is here."""
         self.chronicle.flush()
+        self.signs.clock_offset_ms = self.venue.clock_offset_ms
         task = self.prover.look(self.settings.executor)
         if task is not None:
             await task
@@ -296,8 +301,12 @@ class Hand:
 
     def posts(self) -> int:
         """Requests with orders that have arrived."""
+        return self.requests("POST /orders")
+
+    def requests(self, place: str) -> int:
+        """Requests of an endpoint that have arrived."""
         lines = self.exchange.truth.since(0, 100_000)
-        return sum(one["kind"] == "request" and one["place"] == "POST /orders" for one in lines)
+        return sum(one["kind"] == "request" and one["place"] == place for one in lines)
 
     async def require_agreement(self) -> None:
         """Cash and positions are the exchange's, and a comparison finds nothing."""

@@ -26,6 +26,7 @@ from executor import (
     comparing,
     counting,
     dispatch,
+    doctor,
     exposure,
     flights,
     fold,
@@ -528,6 +529,19 @@ def _sync_again() -> None:
     swap(journal.Journal, "sync", sync)
 
 
+def _asked_once() -> None:
+    """What the venue refuses is not asked again."""
+
+    async def once(self: Any, method: str, target: str, headers: Any) -> Any:
+        return await self._ask(method, target, headers())
+
+    swap(venue.Venue, "_insist", once)
+
+
+async def _nobody_asks(_self: Any, _ask: Any) -> None:
+    """The doctor does not look at the approvals."""
+
+
 class Bug(NamedTuple):
     """How it is made, and which test fails because of it."""
 
@@ -706,6 +720,23 @@ PLANTED: dict[str, Bug] = {
     "any market will do": Bug(
         lambda: swap(gate, "_tradable", lambda _market: True),
         _LIMITS + "test_a23_a_market_that_is_not_active_gets_no_new_legs",
+    ),
+    "a refused read is final": Bug(
+        _asked_once,
+        _ORDERS + "test_a11_a_read_that_gets_401_is_made_again_by_the_venues_clock_and_then_halts",
+    ),
+    "a read that is refused halts nothing": Bug(
+        lambda: swap(breaker, "note_refusal", lambda *_: None),
+        _ORDERS + "test_a12_a_read_that_gets_403_is_made_again_and_then_halts",
+    ),
+    "reads are signed by our own clock": Bug(
+        lambda: swap(venue.Venue, "_now_s", lambda _self: int(time.time())),
+        _ORDERS + "test_e1_an_hour_of_difference_is_seen_by_the_first_read_which_goes_on",
+    ),
+    "nobody asks who may take shares": Bug(
+        lambda: swap(doctor.Doctor, "_shares", _nobody_asks),
+        "tests.executor.test_doctor:test_what_the_venue_holds_against_the_wallet_is_found",
+        {"name": "approval standard exchange"},
     ),
     "nobody counts at the socket": Bug(
         _breaker_without(breaker._socket),

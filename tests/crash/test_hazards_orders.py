@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor import dispatch, intake
+from executor import dispatch, intake, venue
 from executor.breaker import demands
+from executor.comparing import Comparison
 from executor.exposure import Exposure
 from executor.flights import NEXT_LEG
 from executor.http import NoReply, Reply
@@ -15,6 +16,7 @@ from executor.modes import worst
 from executor.repairing import Budget, Step, decide, needs_repair
 from executor.replies import classify
 from executor.state import State
+from executor.venue import Unavailable
 from shm.codes import Cause, FillStatus, FlightState, LegReason, LegState, Mode
 from shm.limits import RiskSettings
 from tests.crash.faults import rule
@@ -236,6 +238,65 @@ async def test_a11_401_halts(tmp_path):
         assert list(legs_of(flight)) == [REFUSED] * 3
         assert asked(one) == (Mode.HALTED, Cause.UNAUTHORIZED)
         assert one.posts() == 1
+
+
+CASH = "GET /balance-allowance"
+
+
+async def refused_reads(tmp_path, kind, cause):
+    """Reads are refused for a while, first once, then again and again."""
+    async with hand(tmp_path) as one:
+        await one.send()
+        await one.settled()
+        await one.rules(rule(CASH, "answer", when={"once": True}, kind=kind))
+        asks, clocks = one.requests(CASH), one.requests("GET /time")
+        found = await one.reconciler.compare(LIMITS, positions=False)
+        assert isinstance(found, Comparison), found
+        assert found.clean
+        assert one.requests(CASH) == asks + 3  # two readings, and one of them again
+        assert one.requests("GET /time") == clocks + (cause is Cause.UNAUTHORIZED)
+        assert asked(one) is None
+        await one.rules(rule(CASH, "answer", kind=kind))
+        asks = one.requests(CASH)
+        found = await one.reconciler.compare(LIMITS, positions=True)
+        assert isinstance(found, Unavailable)
+        assert asked(one) == (Mode.HALTED, cause)
+        assert one.requests(CASH) == asks + 2
+        # It goes on asking, and cancels; nothing of it ends anything.
+        assert isinstance(await one.reconciler.compare(LIMITS, positions=True), Unavailable)
+        assert await one.venue.cancel_all() is None
+        await one.rules()
+        await one.require_agreement()
+
+
+@scenario
+async def test_a11_a_read_that_gets_401_is_made_again_by_the_venues_clock_and_then_halts(tmp_path):
+    await refused_reads(tmp_path, "unauthorized", Cause.UNAUTHORIZED)
+
+
+@scenario
+async def test_a12_a_read_that_gets_403_is_made_again_and_then_halts(tmp_path, monkeypatch):
+    monkeypatch.setattr(venue, "FORBIDDEN_PAUSE_S", 0.01)
+    await refused_reads(tmp_path, "cloudflare_banned", Cause.BANNED)
+
+
+@scenario
+async def test_e1_an_hour_of_difference_is_seen_by_the_first_read_which_goes_on(tmp_path):
+    async with hand(tmp_path) as one:
+        await one.send()
+        await one.settled()
+        for ms in (3_600_000, -3_600_000):
+            await one.rules(rule("clock", "skew_clock", ms=ms))
+            await one.until(lambda ms=ms: one.client.door.venue.skew_ms == ms, "it has jumped")
+            assert await one.venue.cash_usd_e6() == one.chronicle.state.ledger.cash_usd_e6
+            await one.turn()
+            assert asked(one) == (Mode.HALTED, Cause.CLOCK)
+            assert not one.signs.unauthorized
+            # A start gets as far, too: it logs in by the venue's clock, and halts for its own.
+            await one.again()
+            await one.turn()
+            assert asked(one) == (Mode.HALTED, Cause.CLOCK)
+            await one.require_agreement()
 
 
 @pytest.mark.parametrize("kind", ["geoblocked", "cloudflare_banned", "banned", "closed_only"])

@@ -7,11 +7,21 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
 from executor import examination as exam
-from executor.doctor import EXIT_FOUND, Doctor, examined, lines
-from executor.examination import healthy, of_allowances, of_balance, of_clock, of_code, of_funder
+from executor.doctor import EXIT_FOUND, Doctor, _Market, examined, lines, listed_by
+from executor.examination import (
+    SHARES,
+    healthy,
+    of_allowances,
+    of_approvals,
+    of_balance,
+    of_clock,
+    of_code,
+    of_funder,
+)
 from executor.funders import funder_of
 from executor.keccak import checksum_address
 from executor.signing import CONTRACTS
@@ -20,11 +30,13 @@ from shm.codes import Exchange
 from shm.limits import RiskSettings
 from shm.settings import Settings, VenueSettings, WalletSettings
 from sim.restraints import Standing
+from sim.spenders import SPENDERS as CONTRACTS_THERE
 from sim.wallets import SignatureType, wallet_of
 from tests.executor.vectors import TEST_KEY, fresh_key
 from tests.executor.vectors import load as vectors
 from tests.killer.exchange import exchange
 from tests.pipeline.system import POLYTRIO, ROOT, environment
+from tests.sim.worlds import TOKENS
 
 OWNER = bytes.fromhex("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 SPENDERS = [contract for _, contract in CONTRACTS.values()]
@@ -49,9 +61,18 @@ def settings_of(url: str, number: int = 0, funder: str = "") -> Settings:
     )
 
 
-def checks_of(settings: Settings, rpc: str | None = None) -> dict[str, exam.Checked]:
+LISTED = {Exchange.STANDARD: TOKENS[0]}
+
+
+def checks_of(
+    settings: Settings, rpc: str | None = None, listed: dict[Exchange, str] | None = None
+) -> dict[str, exam.Checked]:
     wallet = Wallet(fresh_key(), settings.wallet)
-    return {c.name: c for c in asyncio.run(Doctor(settings, wallet, rpc).examine())}
+    doctor = Doctor(settings, wallet, rpc, LISTED if listed is None else listed)
+    checks = asyncio.run(doctor.examine())
+    names = [check.name for check in checks]
+    assert len(set(names)) == len(names), "one line a finding"
+    return {check.name: check for check in checks}
 
 
 def logged_in(venue) -> None:
@@ -117,6 +138,41 @@ def test_h5_a_missing_allowance_names_its_spender():
         assert spender in found[0].remedy
 
 
+@pytest.mark.parametrize("exchange", CONTRACTS)
+def test_a25_a_missing_approval_of_shares_names_the_contract_and_what_to_call(exchange):
+    _, contract = CONTRACTS[exchange]
+    (found,) = of_approvals(exchange, {contract: 2**256 - 1})
+    assert (found.name, found.state) == (f"approval {exchange.name.lower()} exchange", "ok")
+    (found,) = of_approvals(exchange, dict.fromkeys(SPENDERS, 10**12) | {contract.lower(): 0})
+    assert found.state == "wrong"
+    assert f"setApprovalForAll({contract}, true) on {SHARES[exchange][1]}" in found.remedy
+    assert f"asset_type={SHARES[exchange][0]}" in found.remedy
+    (found,) = of_approvals(exchange, {})
+    assert found.state == "unchecked"
+
+
+def test_a25_an_adapter_that_the_venue_names_needs_its_approval_and_others_do_not_matter():
+    given = dict.fromkeys(SPENDERS, 1)
+    both = of_approvals(Exchange.NEG_RISK, given | {exam.ADAPTERS["neg-risk adapter"]: 0})
+    assert [(c.name, c.state) for c in both] == [
+        ("approval neg_risk exchange", "ok"), ("approval neg-risk adapter", "wrong"),
+    ]  # fmt: skip
+    given |= {exam.ADAPTERS["neg-risk adapter"]: 0, SPENDERS[1]: 0}
+    assert [c.state for c in of_approvals(Exchange.STANDARD, given)] == ["ok"]
+
+
+def test_a_token_of_each_exchange_is_taken_from_what_gamma_lists():
+    rows = [
+        _Market(clob_token_ids='["11", "12"]'),
+        _Market(clob_token_ids='["21", "22"]', neg_risk=True),
+        _Market(clob_token_ids='["31"]', position_ids='["33"]', neg_risk=True, version="v2"),
+        *(_Market(clob_token_ids=ids) for ids in ("", "[]", "{}", '["x"]', "[1]", '[""]')),
+    ]
+    assert listed_by(rows) == {
+        Exchange.STANDARD: "11", Exchange.NEG_RISK: "21", Exchange.POSITION_IDS: "33",
+    }  # fmt: skip
+
+
 def test_a25_exchanges_that_the_venue_does_not_name_are_found():
     states = Counter(c.state for c in exam.of_contracts(SPENDERS))
     assert states == {"ok": 3}
@@ -155,9 +211,16 @@ def test_a_wallet_that_can_trade_is_proven_and_what_was_not_asked_is_said(clean)
     assert proven >= {
         "signer", "funder", "clock", "login", "standing", "balance", "contract standard",
         "contract neg_risk", "contract position_ids", "allowance standard exchange",
-        "allowance adapter",
+        "allowance adapter", "approval standard exchange", "approval adapter",
     }  # fmt: skip
     assert [name for name, check in checks.items() if check.state == "unchecked"] == ["chain"]
+
+
+def test_without_a_listed_market_nobody_knows_whether_shares_can_be_sold(clean):
+    logged_in(clean)
+    checks = checks_of(settings_of(clean.url), listed={})
+    assert checks["approval"].state == "unchecked"
+    assert "approval" in exam.objection(list(checks.values()))
 
 
 def test_nothing_is_sent_created_or_cancelled(clean):
@@ -180,12 +243,19 @@ def fresh_key_of(number: int):
 
 
 ADDRESS = checksum_address(OWNER)
+STANDARD = CONTRACTS_THERE["standard"]
 HELD = {
     "standing": lambda venue: venue.exchange.floor.restraints.standings.update(
         {ADDRESS: Standing.CLOSED_ONLY}
     ),
     "allowance standard exchange": lambda venue: (
-        venue.exchange.floor.restraints.allowances_usd_e6.update({ADDRESS: 0})
+        venue.exchange.floor.restraints.allowances_usd_e6.update({(ADDRESS, STANDARD): 0})
+    ),
+    "approval standard exchange": lambda venue: venue.exchange.floor.restraints.unapproved.add(
+        (ADDRESS, STANDARD)
+    ),
+    "approval adapter": lambda venue: venue.exchange.floor.restraints.unapproved.add(
+        (ADDRESS, CONTRACTS_THERE["adapter"])
     ),
     "clock": lambda venue: setattr(venue, "skew_ms", 5_000),
 }
@@ -198,7 +268,7 @@ def test_what_the_venue_holds_against_the_wallet_is_found(name):
         assert healthy(list(checks_of(settings_of(own.url)).values()))
         own.run(lambda: HELD[name](own.door.venue))
         checks = checks_of(settings_of(own.url))
-    assert checks[name].state == "wrong", checks
+    assert [name for name, check in checks.items() if check.state == "wrong"] == [name]
     assert checks[name].remedy
 
 
@@ -237,7 +307,15 @@ def node():
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             default = "0x" if asked["method"] == "eth_getCode" else None
             key = asked["params"][0] if asked["params"] else asked["method"]
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers.get(key, default)})
+            if isinstance(key, dict):  # a call of a contract, by all of it
+                key = key["to"].lower() + key["data"]
+            said = {"jsonrpc": "2.0", "id": 1, "result": answers.get(key, default)}
+            self.answer(json.dumps(said))
+
+        def do_GET(self):  # as Gamma, which lists markets
+            self.answer(answers.get(self.path.partition("?")[0], "[]"))
+
+        def answer(self, body: str) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -265,6 +343,45 @@ def test_a25_the_chain_is_asked_for_its_number_the_contracts_and_the_wallet(node
     answers.update(dict.fromkeys(SPENDERS, "0x60016001"))
     checks = checks_of(settings, url)
     assert checks["code standard"].state == checks["code neg_risk"].state == "ok"
+
+
+def test_a25_the_chain_is_asked_who_may_take_shares(node):
+    url, answers = node
+    traded = {Exchange.NEG_RISK: "2", Exchange.POSITION_IDS: "3"}
+    asked = {
+        exchange: SHARES[exchange][1].lower() + "0xe985e9c5" + "".join(
+            word.removeprefix("0x").lower().rjust(64, "0")
+            for word in (ADDRESS, CONTRACTS[exchange][1])
+        )
+        for exchange in traded
+    }  # fmt: skip
+
+    def states() -> dict[str, str]:
+        found = checks_of(settings_of(""), url, traded)
+        return {name: check.state for name, check in found.items() if "chain approval" in name}
+
+    names = ["chain approval neg_risk", "chain approval position_ids"]
+    assert states() == dict.fromkeys(names, "unchecked")
+    answers[asked[Exchange.NEG_RISK]] = "0x" + "1".rjust(64, "0")
+    answers[asked[Exchange.POSITION_IDS]] = "0x" + "0" * 64
+    assert states() == dict(zip(names, ("ok", "wrong"), strict=True))
+    answers[asked[Exchange.NEG_RISK]] = "0x"  # no contract is there
+    assert states()["chain approval neg_risk"] == "unchecked"
+
+
+def test_before_anything_runs_gamma_is_asked_what_is_listed(clean, node):
+    logged_in(clean)
+    url, answers = node
+    rows = [{"clobTokenIds": json.dumps(["1", "2"]), "negRisk": risky} for risky in (False, True)]
+    answers["/markets"] = json.dumps(rows)
+    venues = VenueSettings(clob_url=clean.url, gamma_url=url.partition("/v1")[0])
+    checks = checks_of(msgspec.structs.replace(settings_of(""), venues=venues), listed={})
+    assert checks["approval standard exchange"].state == "ok"
+    assert checks["approval neg_risk exchange"].state == "ok"
+    # On paper no other machine is.
+    venues = msgspec.structs.replace(venues, gamma_url="https://gamma.example")
+    checks = checks_of(msgspec.structs.replace(settings_of(""), venues=venues), listed={})
+    assert checks["approval"].state == "unchecked"
 
 
 @pytest.mark.parametrize("number", ["0x1", "0x13882", None, "nonsense"])

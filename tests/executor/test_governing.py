@@ -9,6 +9,7 @@ from executor.breaker import Signs
 from executor.exposure import Exposure
 from executor.governing import Governor
 from executor.modes import Demand
+from executor.venue import Unavailable
 from shm import arming, kill
 from shm.arming import ArmRequest, request_arm
 from shm.codes import Cause, Mode
@@ -31,6 +32,10 @@ async def differs() -> str:
 
 async def stopped() -> None:
     return None
+
+
+async def refuses() -> Unavailable:
+    return Unavailable("the venue refuses us (HTTP 403)", Cause.BANNED)
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +126,17 @@ def test_it_is_armed_by_way_of_a_ledger_that_is_true(desk):
 
     desk.arm(look_around)
     assert seen == [Mode.RECONCILING]
+
+
+def test_a12_while_the_venue_refuses_us_it_is_not_armed_and_halts_for_that(desk):
+    desk.armed()
+    desk.signs.banned = "the venue refuses us"
+    assert desk.look() is Mode.HALTED
+    said = desk.arm(refuses)
+    assert "the venue refuses us: check the account" in said
+    assert (desk.governor.mode, desk.written.state.cause) == (Mode.HALTED, Cause.BANNED)
+    assert desk.arm() == ""
+    assert desk.look() is Mode.ARMED
 
 
 def test_a_ledger_that_is_not_true_is_not_armed_and_the_kill_stands(desk):

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor import reconciling
+from executor.clocks import offset_ms
 from executor.comparing import Comparison
-from executor.reconciling import Reconciler, in_words, insist, offset_ms
-from shm.codes import FillStatus, LegState
+from executor.reconciling import Reconciler, in_words, insist
+from executor.venue import Unavailable
+from shm.codes import Cause, FillStatus, LegState
+from shm.errors import VenueRefused
 from shm.limits import RiskSettings
 from tests.executor.asked import AWAY, Asked
 from tests.executor.written import CASH_USD_E6, MARKETS, Written
@@ -248,6 +251,29 @@ def test_asking_goes_on_until_there_is_an_answer_or_an_end():
     venue.script["cash"] = [AWAY] * 9
     assert asyncio.run(insist("cash", venue.cash_usd_e6, lambda: venue.times("cash") >= 2)) is None
     assert venue.times("cash") == 2
+
+
+REFUSED = Unavailable("the venue refuses us (HTTP 401): check the clock", Cause.UNAUTHORIZED)
+
+
+def test_a11_a_start_that_the_venue_refuses_ends_with_what_to_check():
+    venue = Asked()
+    venue.script["cancel"] = [AWAY, REFUSED]
+    with pytest.raises(VenueRefused, match="check the clock"):
+        asyncio.run(insist("cancel", venue.cancel_all, lambda: False))
+
+
+@pytest.mark.parametrize("what", ["cash", "position"])
+def test_a11_a_comparison_that_is_refused_is_no_difference_and_says_so(desk, what):
+    desk.written.complete(desk.written.launch())
+    desk.agree()
+    desk.venue.script[what] = [REFUSED]
+    assert desk.compare() == REFUSED
+    desk.venue.script[what] = [REFUSED]
+    assert desk.all() == ""
+    desk.venue.script[what] = [REFUSED]
+    assert desk.until_true() == REFUSED
+    assert desk.until_true() == ""
 
 
 # --- the clock ----------------------------------------------------------------------------------

@@ -1,17 +1,19 @@
-"""Venue: whatever a body holds is an answer or a reason to ask again, never an end."""
+"""Venue: whatever it answers is an answer, a reason to ask again or one to halt, never an end."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor import venue as module
 from executor.auth import Credentials, RequestSigner
 from executor.http import NoReply, Reply
 from executor.venue import Unavailable, Venue
 from executor.wallet import Wallet
 from executor.wire import OpenOrder
-from shm.errors import VenueRefused
+from shm.codes import Cause
 from shm.settings import Settings, WalletSettings
 from tests.executor import vectors
 
@@ -79,10 +81,97 @@ def test_an_error_is_a_reason_to_ask_again(status):
     assert isinstance(said(NoReply(sent=True, reason="reset"), "trades"), Unavailable)
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_what_waiting_cannot_cure_ends_it_with_a_word(status):
-    with pytest.raises(VenueRefused, match="refuses us"):
-        said(Reply(status, b"{}"), "trades")
+# --- refused --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(module, "FORBIDDEN_PAUSE_S", 0)
+
+
+class Refusing:
+    """A venue that answers from a script and remembers its requests, and what it refused."""
+
+    def __init__(self, *answers) -> None:
+        self.venue = venue(*answers)
+        self.asked: list[tuple[str, dict]] = []
+        self.refused: list[Unavailable] = []
+        self.venue.on_refused = self.refused.append
+        answer = self.venue._ask
+
+        async def ask(method, target, headers):
+            self.asked.append((f"{method} {target.partition('?')[0]}", headers))
+            return await answer()
+
+        self.venue._ask = ask
+
+    def said(self, what: str, *about):
+        return asyncio.run(getattr(self.venue, what)(*about))
+
+    @property
+    def places(self) -> list[str]:
+        return [place for place, _ in self.asked]
+
+
+NO, FORBIDDEN = Reply(401, b'{"error":"Unauthorized"}'), Reply(403, b"<html>403 Forbidden</html>")
+CASH = "GET /balance-allowance"
+
+
+@pytest.mark.parametrize("what", [*READS[:4], *READS[5:], ("log_in",)])
+@pytest.mark.parametrize(("answer", "cause"), [(NO, Cause.UNAUTHORIZED), (FORBIDDEN, Cause.BANNED)])
+def test_a11_a12_what_is_refused_twice_says_why_to_halt(what, answer, cause):
+    one = Refusing(answer)
+    found = one.said(*what)
+    assert isinstance(found, Unavailable)
+    assert found.cause is cause
+    assert module.REFUSALS[answer.status][1] in found.reason
+    assert set(one.refused) == {found}
+
+
+def test_a11_after_a_401_it_is_asked_once_more_and_by_the_venues_clock():
+    ours_s = int(time.time())
+    one = Refusing(NO, Reply(200, str(ours_s + 3_600).encode()), Reply(200, b'{"balance":"5"}'))
+    assert one.said("cash_usd_e6") == 5
+    assert one.places == [CASH, "GET /time", CASH]
+    assert one.refused == []
+    first_s, last_s = (int(one.asked[place][1]["POLY_TIMESTAMP"]) for place in (0, 2))
+    assert first_s - ours_s < 1_800 < last_s - ours_s
+    assert one.venue.clock_offset_ms < -1_800_000
+    # And what follows is signed by that clock at once.
+    one.said("cash_usd_e6")
+    assert len(one.asked) == 4
+    assert int(one.asked[3][1]["POLY_TIMESTAMP"]) - ours_s > 1_800
+
+
+def test_a11_a_venue_that_does_not_tell_the_time_either_is_asked_once_more_all_the_same():
+    one = Refusing(NO, NoReply(sent=True, reason="reset"), Reply(200, b'{"balance":"5"}'))
+    assert one.said("cash_usd_e6") == 5
+    assert one.refused == []
+
+
+def test_a12_one_403_is_asked_again_and_halts_nothing():
+    one = Refusing(FORBIDDEN, Reply(200, b'{"balance":"5"}'))
+    assert one.said("cash_usd_e6") == 5
+    assert one.places == [CASH] * 2
+    assert one.refused == []
+    lost = Refusing(FORBIDDEN, NoReply(sent=True, reason="reset"))
+    assert lost.said("cash_usd_e6") == Unavailable("reset")
+    assert lost.refused == []
+
+
+def test_a12_a_clock_that_is_forbidden_twice_says_why_to_halt():
+    one = Refusing(FORBIDDEN)
+    assert one.said("clock").cause is Cause.BANNED
+    assert len(one.asked) == 2
+    assert len(one.refused) == 1
+
+
+def test_a_refusal_is_never_an_order_that_is_not_known():
+    text = Reply(401, b'{"error":"key not found"}')
+    assert Refusing(text).said("order", NAME).cause is Cause.UNAUTHORIZED
+
+
+# --- answers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [Reply(404, b""), Reply(200, b"null"), Reply(200, b" null\n"),

@@ -36,7 +36,7 @@ class Venue:
         with urllib.request.urlopen(asked) as reply:
             return json.load(reply)
 
-    def act(self, **then: str) -> None:
+    def act(self, **then: str | bool) -> None:
         """Something happens at the venue, now."""
         rule = {"at": "clock", "then": then}
         self.ask("/sim/faults", {"clear": "all", "add": [rule]})

@@ -1,8 +1,10 @@
 """The executor as a process on the real exchange: no room, a second one, a halt and its end."""
 
+import json
 import os
 import resource
 import signal
+import urllib.request
 import zlib
 from pathlib import Path
 
@@ -125,3 +127,54 @@ def test_limits_that_change_while_it_runs_are_taken_over_and_written_down(run):
         zlib.crc32(msgspec.json.encode(risk)),
     )
     trades(system)
+
+
+class Exchange:
+    """The simulated exchange of a running system, as its operator sees it."""
+
+    def __init__(self, system) -> None:
+        settings = SettingsReader(Fabric(system.instance)).read().settings
+        self.url = settings.venues.clob_url
+
+    def ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(self.url + path, data=data)
+        with urllib.request.urlopen(asked, timeout=30) as reply:
+            return json.load(reply)
+
+    def faults(self, *rules) -> None:
+        """These, instead of those that were in force."""
+        self.ask("/sim/faults", {"clear": "all", "add": list(rules)})
+
+    def struck(self) -> int:
+        """How often the faults have."""
+        return sum(rule["done"] for rule in self.ask("/sim/faults")["rules"])
+
+
+def test_a11_a12_refused_reads_halt_it_it_lives_on_and_arm_ends_it_when_they_are_answered(run):
+    system = run()
+    until(system.all_running, "all stages run")
+    trades(system)
+    exchange, row = Exchange(system), system.row(Role.EXECUTOR)
+    for kind, cause in (("unauthorized", Cause.UNAUTHORIZED), ("cloudflare_banned", Cause.BANNED)):
+        answer = {"do": "answer", "kind": kind}
+        exchange.faults({"at": "GET /balance-allowance", "then": answer})
+        until(lambda: mode(system) is Mode.HALTED, "it has halted")
+        assert Cause(account(system).cause) is cause
+        struck = exchange.struck()
+        until(lambda n=struck: exchange.struck() > n, "it goes on asking")
+        done = told(system, "arm")
+        assert done.returncode != 0
+        assert "the venue refuses us" in done.stderr
+        assert mode(system) is Mode.HALTED
+        exchange.faults()
+        done = told(system, "arm")
+        assert done.returncode == 0, done.stderr
+        until(lambda: mode(system) is Mode.ARMED, "armed")
+        trades(system)
+    now = system.row(Role.EXECUTOR)
+    assert (now.pid, now.epoch) == (row.pid, row.epoch)
+    halts = [e.payload for e in entries(system) if e.kind is Kind.MODE]
+    halts = [Cause(row.cause) for row in halts if row.mode == Mode.HALTED]
+    assert set(halts) == {Cause.UNAUTHORIZED, Cause.BANNED}
+    require_fold_of_the_disk(system)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shm.codes import Cause, Mode, Role
-from shm.errors import LiveRefused
+from shm.errors import LiveRefused, VenueRefused
 from shm.money import MONEY
 from shm.passwords import CREDENTIAL, CREDENTIALS
 from tests.conftest import require_or_skip
@@ -152,6 +152,14 @@ def test_each_missing_fact_keeps_it_from_trading(real):
     assert "approve" in done.stderr
     assert real.mode()[0] is Mode.DISARMED
     real.venue.act(do="allowance", usd="all")
+    # Cash alone does not do: what is bought has to be sold again.
+    real.venue.act(do="approval", on=False, spender="neg_risk")
+    done = real.told("arm", "--wallet", real.wallet)
+    assert done.returncode == 13, done.stderr
+    assert "`polytrio doctor` says wrong: approval neg_risk exchange" in done.stderr
+    assert "setApprovalForAll" in done.stderr
+    assert real.mode()[0] is Mode.DISARMED
+    real.venue.act(do="approval", on=True)
     # A ledger that is not the venue's.
     real.venue.act(do="withdraw", usd="1.25")
     until(lambda: real.mode() == (Mode.HALTED, Cause.DIFFERENCE), "it halts", PATIENCE_S)
@@ -180,6 +188,22 @@ def test_a_deployment_starts_no_exchange_and_trades_only_armed(real, instance):
     assert re.search(r"^sim +STOPPED", listed.stdout, re.MULTILINE), listed.stdout
     armed(real)
     trades(system)
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "says"),
+    [
+        ("account", "unauthorized", "HTTP 401): check the wallet's key and the machine's clock"),
+        ("GET /balance-allowance", "geoblocked", "HTTP 403): check the account, and from where"),
+    ],
+)
+def test_a11_a12_a_start_that_the_venue_refuses_ends_with_what_to_check(real, at, kind, says):
+    rule = {"at": at, "then": {"do": "answer", "kind": kind}}
+    real.venue.ask("/sim/faults", {"clear": "all", "add": [rule]})
+    code, _, err = real.run().finish()
+    assert code == VenueRefused.exit_code, err
+    assert says in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

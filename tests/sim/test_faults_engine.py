@@ -2,6 +2,8 @@
 
 import pytest
 
+from shm.units import UINT256_MAX
+from sim.spenders import SPENDERS
 from tests.sim.staged import batch, scenario, staged
 
 
@@ -206,6 +208,55 @@ async def test_h5_an_allowance_is_revoked():
         assert (status, raw) == (400, b'{"error":"not enough balance / allowance"}')
         await stage.script(at_once("allowance", usd="all"))
         assert (await place(stage, trader))[0] == 200
+
+
+async def shares(stage, trader):
+    query = f"?asset_type=CONDITIONAL&token_id={stage.market.facts.tokens[0]}&signature_type=0"
+    return (await stage.client.signed(trader, "GET", "/balance-allowance", query=query))[1]
+
+
+async def sell(stage, trader):
+    body = trader.body(stage.market, 0, "SELL", 4000, 10, kind="FOK")
+    status, _, raw = await stage.request(trader, "POST", "/order", body)
+    return status, raw
+
+
+NO_FUNDS = (400, b'{"error":"not enough balance / allowance"}')
+
+
+@pytest.mark.parametrize(("neg_risk", "spender"), [(False, "standard"), (True, "neg_risk")])
+@scenario
+async def test_a25_cash_and_shares_are_released_to_each_contract_by_itself(neg_risk, spender):
+    async with staged(neg_risk=neg_risk) as stage:
+        trader = await stage.client.trader()
+        trader.give(stage.market, 50)
+        contract = SPENDERS[spender]
+        # Without the approval nothing is sold, and purchases go on.
+        await stage.script(at_once("approval", on=False, spender=spender, wallet=trader.wallet))
+        told = (await shares(stage, trader))["allowances"]
+        assert {one for one, allowed in told.items() if allowed == "0"} == {contract}
+        assert set((await balance(stage, trader))["allowances"].values()) == {str(UINT256_MAX)}
+        assert await sell(stage, trader) == NO_FUNDS
+        assert (await place(stage, trader))[0] == 200
+        # Without the allowance it is the other way round.
+        await stage.script(at_once("approval", on=True), at_once("allowance", usd="0",
+                                                                spender=spender))  # fmt: skip
+        told = (await balance(stage, trader))["allowances"]
+        assert {one for one, allowed in told.items() if allowed == "0"} == {contract}
+        assert set((await shares(stage, trader))["allowances"].values()) == {str(UINT256_MAX)}
+        assert (await sell(stage, trader))[0] == 200
+        status, _, raw = await place(stage, trader)
+        assert (status, raw) == NO_FUNDS
+
+
+@scenario
+async def test_a25_what_another_contract_may_take_does_not_matter_to_an_order():
+    async with staged() as stage:
+        trader = await stage.client.trader()
+        trader.give(stage.market, 50)
+        others = [name for name in SPENDERS if name != "standard"]
+        await stage.script(*(at_once("approval", on=False, spender=name) for name in others))
+        assert (await sell(stage, trader))[0] == 200
 
 
 @scenario

@@ -81,6 +81,19 @@ async def test_a15_a_delayed_order_that_finds_less_money_or_no_offer_is_cancelle
 
 
 @scenario
+async def test_a_delayed_sale_ends_without_its_approval():
+    async with staged(delay(5_000)) as stage:
+        trader = await stage.client.trader()
+        trader.give(stage.market, 50)
+        sale = trader.body(stage.market, 0, "SELL", 4000, 10, kind="FOK")
+        await stage.post(trader, sale)
+        await stage.script({"at": "clock", "then": {"do": "approval", "on": False}})
+        await stage.later(5_000)
+        assert (await stage.outcome(stage.hash_of(sale)))["status"] == "CANCELED"
+        assert stage.truth("order_end", status="CANCELED_NOT_ENOUGH_BALANCE")
+
+
+@scenario
 async def test_a_delayed_order_ends_with_its_market():
     async with staged(delay(ending="never")) as stage:
         trader = await stage.client.trader()
