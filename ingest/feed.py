@@ -228,7 +228,9 @@ class Feed:
             if pulse is None or not rows or not connection.connected:
                 continue
             live = any(self._shown.live(row) for row in rows)
-            limit_ns = settings.data_silence_ms * 10**6 if live else settings.silence_limit_s * 10**9
+            limit_ns = (
+                settings.data_silence_ms * 10**6 if live else settings.silence_limit_s * 10**9
+            )
             finding = pulse.look(now_ns, connection.carried, limit_ns, asking=live)
             if finding is Finding.FROZEN:
                 self._stage.log.warning("socket %d carries no market data", connection.number)
@@ -241,7 +243,7 @@ class Feed:
                 self._confirm(latest)
 
     def _confirm_quiet(self) -> None:
-        """A book of which no frame has spoken for long is asked for, so that its age is the truth's.
+        """Ask for books of which no frame has spoken for long, so that their age means something.
 
         The venue's answer makes it as fresh as a change does; without one it is live no longer.
         """

@@ -1,4 +1,4 @@
-"""Our own live books as the books table shows them: how fresh one is, and whether it missed a change.
+"""Our own live books as the books table shows them: how fresh one is, what one has missed.
 
 Reads the few words that it needs; a record of forty levels is not unpacked for them.
 """

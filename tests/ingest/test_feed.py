@@ -82,9 +82,7 @@ class Venue:
     async def _answer(self, socket: ServerConnection, tokens: set[str]) -> None:
         if self.answering and tokens:
             books = [
-                frames.later_book(
-                    token, at_ms, [("0.4", str(size))], [("0.5", "8")], hash_text=""
-                )
+                frames.later_book(token, at_ms, [("0.4", str(size))], [("0.5", "8")], hash_text="")
                 for token in sorted(tokens)
                 for at_ms, size in [self._books[token]]
             ]
