@@ -1,6 +1,10 @@
 """Pulse: a frozen socket is found by what it does not carry, a quiet one is left alone."""
 
+import csv
 import random
+from bisect import bisect_left
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +175,51 @@ def test_whatever_comes_in_whatever_order_a_dead_socket_is_found_in_time(seed):
             socket.pulse.ask([1])
         # An answer of before may have begun the silence anew, once.
         assert socket.now_ns - dead_ns <= 2 * LIMIT_NS
+
+
+# --- recorded traffic -----------------------------------------------------------------------------
+
+ANSWER_MS = 165
+"""From a recorded subscription to its book; what a frame's delivery took longer comes on top."""
+
+
+def recorded(shared: Path) -> tuple[list[int], list[int]]:
+    """(when each message of a hot market came, how much later than the fastest), ms."""
+    with (shared / "data" / "bbo_ticks" / "bbo.csv").open() as lines:
+        rows = {row["seq"]: row for row in csv.DictReader(lines)}.values()
+    came = sorted((int(row["ts_recv"]), int(row["ts_recv"]) - int(row["ts_event"])) for row in rows)
+    least = min(late for _, late in came)
+    return [at for at, _ in came], [late - least for _, late in came]
+
+
+def judged(came: list[int], late: list[int], phase_ms: int, *, answers: bool) -> list[int]:
+    """When the only market of a socket would have been called frozen, ms."""
+    pulse, found, due = Pulse(0), [], []
+    for at in range(came[0] + phase_ms, came[-1], 100):
+        seen = bisect_left(came, at)
+        for _ in [one for one in due if one <= at]:
+            pulse.answer(0, newer=False)
+        due = [one for one in due if one > at]
+        match pulse.look((at - came[0]) * MS, seen, LIMIT_NS, asking=True):
+            case Finding.FROZEN:
+                found.append(at)
+                pulse = Pulse((at - came[0]) * MS)
+            case Finding.ASK_SOME | Finding.ASK_ALL:
+                pulse.ask([0])
+                if answers:
+                    due.append(at + ANSWER_MS + late[min(seen, len(late) - 1)])
+    return found
+
+
+@pytest.mark.parametrize("phase_ms", range(0, 100, 20))
+def test_a_recorded_market_with_pauses_of_twenty_seconds_is_never_taken_for_frozen(
+    shared, phase_ms
+):
+    came, late = recorded(shared)
+    assert sum(b - a > 2_000 for a, b in pairwise(came)) > 200
+    assert judged(came, late, phase_ms, answers=True) == []
+
+
+def test_without_asking_the_same_recording_would_be_called_frozen_hundreds_of_times(shared):
+    came, late = recorded(shared)
+    assert len(judged(came, late, 0, answers=False)) > 200

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 UPDATES = {"at": "market", "then": {"do": "lose"}}
 ANSWERS = {"at": "subscribe", "then": {"do": "lose"}}
 WATCHED_S = 3.0
+PATIENCE_S = 180.0
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def counts(system):
 
 def trades(system) -> None:
     before = system.executor().baskets_complete
-    until(lambda: system.executor().baskets_complete > before, "it trades", 90)
+    until(lambda: system.executor().baskets_complete > before, "it trades", PATIENCE_S)
 
 
 def ends_well(system) -> None:
@@ -57,10 +58,10 @@ def ends_well(system) -> None:
 
 
 def test_b1_while_a_frozen_channel_answers_pings_only_no_book_is_live_and_no_order_is_sent(system):
-    until(system.all_running, "all stages run")
+    until(system.all_running, "all stages run", PATIENCE_S)
     trades(system)
     rules(system, UPDATES, ANSWERS)
-    until(lambda: counts(system).books_live == 0, "no book is live")
+    until(lambda: counts(system).books_live == 0, "no book is live", PATIENCE_S)
     # What was on its way then is over soon; repairs included, which need live books, too.
     time.sleep(WATCHED_S)
     sent, pongs = system.executor().orders_sent, counts(system).pongs_received
@@ -70,17 +71,17 @@ def test_b1_while_a_frozen_channel_answers_pings_only_no_book_is_live_and_no_ord
         assert system.executor().orders_sent == sent
         time.sleep(0.05)
     rules(system)
-    until(lambda: counts(system).books_stale == 0, "all books are live again", 90)
+    until(lambda: counts(system).books_stale == 0, "all books are live again", PATIENCE_S)
     trades(system)
     ends_well(system)
 
 
 def test_b1_a_channel_that_answers_and_never_tells_of_changes_is_replaced(system):
-    until(system.all_running, "all stages run")
+    until(system.all_running, "all stages run", PATIENCE_S)
     trades(system)
     opened = counts(system).connections
     rules(system, UPDATES)
-    until(lambda: counts(system).connections > opened, "the socket is replaced")
+    until(lambda: counts(system).connections > opened, "the socket is replaced", PATIENCE_S)
     rules(system)
     trades(system)
     ends_well(system)
