@@ -45,6 +45,8 @@ class Venue:
         """Changes are sent,"""
         self.mute: set[str] = set()
         """but not those of these tokens, which get no answers either."""
+        self.present = True
+        """Its end of the connections reads and writes."""
         self.opened = 0
         self.asked = 0
         self.at_ms = 1_000
@@ -58,6 +60,8 @@ class Venue:
         nagging = asyncio.ensure_future(self._nag(socket))
         try:
             async for message in socket:
+                while not self.present:
+                    await asyncio.sleep(0.02)
                 if message == "PING":
                     await socket.send("PONG")
                     continue
@@ -77,7 +81,8 @@ class Venue:
         with contextlib.suppress(Exception):
             while True:
                 await asyncio.sleep(0.05)
-                await socket.send("PONG")
+                if self.present:
+                    await socket.send("PONG")
 
     async def _answer(self, socket: ServerConnection, tokens: set[str]) -> None:
         if self.answering and tokens:
@@ -96,7 +101,7 @@ class Venue:
         self._books[token] = (self.at_ms, size)
         entry = frames.change(token, "BUY", "0.4", str(size), "")
         for socket, tokens in list(self._sockets.items()):
-            if self.telling and token in tokens - self.mute:
+            if self.present and self.telling and token in tokens - self.mute:
                 with contextlib.suppress(Exception):
                     await socket.send(frames.price_change(token, self.at_ms, [entry]))
 
@@ -223,6 +228,18 @@ def test_b1_a_socket_that_answers_and_never_tells_of_changes_is_replaced(segment
         await world.until(lambda: venue.opened > opened, 0, 1, 2)
         venue.telling = True
         await world.until(lambda: world.live() == ROWS, 0, 1, 2)
+
+    played(segments, library, act)
+
+
+def test_b2_a_peer_that_has_vanished_without_a_word_is_replaced(segments, library):
+    async def act(world, venue):
+        venue.present = False
+        opened = venue.opened
+        await world.until(lambda: world.live() == 0, 0, 1)
+        await world.until(lambda: venue.opened > opened)
+        venue.present = True
+        await world.until(lambda: world.live() == ROWS, 0, 1)
 
     played(segments, library, act)
 
