@@ -157,9 +157,11 @@ def settings_of(base: Settings, profile: Profile, var_dir: str) -> Settings:
     replace = msgspec.structs.replace
     desk = replace(base.desk, coins=profile.coins, days=profile.days, var_dir=var_dir)
     sim = replace(base.sim, port=0, frames_per_second=1, mispricings_per_minute=0)
-    return replace(
-        base, instance=f"load-{secrets.token_hex(4)}", execution="paper", desk=desk, sim=sim
-    )
+    # The firehose is silent between two rates, and answers nobody while it makes its frames;
+    # every answer would count as a frame.
+    ingest = replace(base.ingest, data_silence_ms=3_600_000, confirm_after_s=86_400)
+    name = f"load-{secrets.token_hex(4)}"
+    return replace(base, instance=name, execution="paper", desk=desk, sim=sim, ingest=ingest)
 
 
 @contextlib.asynccontextmanager

@@ -57,7 +57,11 @@ class Link(Protocol):
 
     @property
     def heard_ns(self) -> int:
-        """When the last frame became readable."""
+        """When the last frame became readable, PONG or not."""
+
+    @property
+    def carried(self) -> int:
+        """Frames that the keeper was given without a call of `take`; PONG is none of them."""
 
     def send(self, frame: bytes) -> None:
         """Send a text frame."""
@@ -93,6 +97,7 @@ class Connection:
         self._stopping = False
         self._changing = False
         """Its link ends because we wanted that: no failure, and no wait."""
+        self._taken = 0
         self._failure: Exception | None = None
         """What the owner raised: a library would log and swallow it, we end the stage with it."""
 
@@ -100,6 +105,11 @@ class Connection:
     def connected(self) -> bool:
         """Whether frames can be sent."""
         return self._link is not None
+
+    @property
+    def carried(self) -> int:
+        """Frames of this connection with something in them; PONG and an empty answer have not."""
+        return self._taken + (self._link.carried if self._link is not None else 0)
 
     def send(self, frame: bytes) -> None:
         """Send a text frame; dropped when not connected (`opened` will ask for everything)."""
@@ -117,6 +127,11 @@ class Connection:
     def reopen(self) -> None:
         """Begin anew at once, with another library or keeper."""
         self._changing = True
+        if self._link is not None:
+            self._link.abort()
+
+    def give_up(self) -> None:
+        """End a link that lives and carries nothing: a failure like any other, and waited after."""
         if self._link is not None:
             self._link.abort()
 
@@ -196,6 +211,7 @@ class Connection:
         if len(frame) == len(PONG) and frame == PONG:
             self.owner.count("pongs_received")
         else:
+            self._taken += len(frame) > len(PONG)
             self.owner.take(frame, readable_ns)
 
     def fail(self, error: Exception) -> None:

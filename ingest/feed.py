@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from ingest.connection import Connection
 from ingest.keeper import Keeper, make_keeper
+from ingest.pulse import Finding, Pulse
+from ingest.shown import Look, Shown
 from ingest.subscriptions import Plan, change_frame, first_frame
 from shm import backend
 from shm.codes import MarketState, StageState
@@ -19,6 +21,11 @@ from shm.stage import Stage
 from shm.units import format_token
 
 GENERATION_POLL_S = 0.1
+CONFIRM_EVERY_NS = 1_000_000_000
+ASKED_OF_SILENT = 4
+"""Books of a silent socket that are asked for: those that changed last will change next."""
+ASKED_OF_QUIET = 64
+"""Most quiet books that are asked for at one time."""
 
 
 class Feed:
@@ -40,6 +47,11 @@ class Feed:
         self._tasks: list[asyncio.Task[None]] = []
         self._asked_s: dict[int, float] = {}
         """By row: when a snapshot was asked for that has not come yet."""
+        self._shown = Shown(stage.fabric, stage.holder.epoch)
+        self._before: dict[int, Look] = {}
+        """By row: the live book that was asked for once more, as it stood then."""
+        self._pulses: dict[int, Pulse] = {}
+        self._confirmed_ns = 0
         self._stops = stage.still.stops
 
     async def run(self) -> None:
@@ -53,6 +65,8 @@ class Feed:
                 self._follow_keeper()
                 self._follow_settings()
                 self._ask_again()
+                self._mind_silence()
+                self._confirm_quiet()
                 self.keeper.show_counts()
                 self._require_tasks()
                 await asyncio.sleep(GENERATION_POLL_S)
@@ -143,7 +157,7 @@ class Feed:
             token = yes_token(market)
             leaving.setdefault(self._plan.remove(token), []).append(token)
             self.keeper.remove(market.row)
-            self._asked_s.pop(market.row, None)
+            self._forget_question(market.row)
             del self._followed[market.row]
         coming: dict[int, list[str]] = {}
         for row, market in wanted.items():
@@ -184,7 +198,16 @@ class Feed:
         patience_s = self._settings.snapshot_wait_ms / 1e3
         late = [row for row, asked_s in self._asked_s.items() if now_s - asked_s > patience_s]
         if late:
+            # Also those that were live, and were asked for only to be sure of them.
+            self.keeper.lose([row for row in late if self._shown.live(row)])
+            for row in late:
+                self._before.pop(row, None)
             self._subscribe_anew(late)
+
+    def _forget_question(self, row: int) -> None:
+        """Nothing of this book is waited for any more."""
+        self._before.pop(row, None)
+        self._asked_s.pop(row, None)
 
     def _subscribe_anew(self, rows: Sequence[int]) -> None:
         by_socket: dict[int, list[str]] = {}
@@ -194,11 +217,67 @@ class Feed:
         self._send("unsubscribe", by_socket)
         self._send("subscribe", by_socket)
 
+    # --- whether what the sockets carry is still true ---
+
+    def _mind_silence(self) -> None:
+        """Replace a socket that is open and carries nothing (ingest/pulse.py)."""
+        now_ns, settings = time.monotonic_ns(), self._settings
+        for connection in self._connections:
+            pulse = self._pulses.get(connection.number)
+            rows = self._plan.sockets[connection.number].values()
+            if pulse is None or not rows or not connection.connected:
+                continue
+            live = any(self._shown.live(row) for row in rows)
+            limit_ns = (
+                settings.data_silence_ms * 10**6 if live else settings.silence_limit_s * 10**9
+            )
+            finding = pulse.look(now_ns, connection.carried, limit_ns, asking=live)
+            if finding is Finding.FROZEN:
+                self._stage.log.warning("socket %d carries no market data", connection.number)
+                self.closed(connection.number)
+                connection.give_up()
+            elif finding is not Finding.FINE:
+                most = ASKED_OF_SILENT if finding is Finding.ASK_SOME else len(rows)
+                latest = sorted(self._sure(rows), key=lambda one: -one[1].exchange_ms)[:most]
+                pulse.ask([row for row, _ in latest])
+                self._confirm(latest)
+
+    def _confirm_quiet(self) -> None:
+        """Ask for books of which no frame has spoken for long, so that their age means something.
+
+        The venue's answer makes it as fresh as a change does; without one it is live no longer.
+        """
+        now_ns = time.monotonic_ns()
+        if now_ns - self._confirmed_ns < CONFIRM_EVERY_NS:
+            return
+        self._confirmed_ns = now_ns
+        old_ns = now_ns - self._settings.confirm_after_s * 10**9
+        old = [one for one in self._sure(self._followed) if one[1].received_ns < old_ns]
+        self._confirm(sorted(old, key=lambda one: one[1].received_ns)[:ASKED_OF_QUIET])
+
+    def _sure(self, rows: Iterable[int]) -> list[tuple[int, Look]]:
+        """Live books that nothing is being asked about."""
+        looks = ((row, self._shown.live(row)) for row in rows if row not in self._asked_s)
+        return [(row, look) for row, look in looks if look is not None]
+
+    def _confirm(self, books: Sequence[tuple[int, Look]]) -> None:
+        self._before.update(books)
+        self._subscribe_anew([row for row, _ in books])
+
+    def _weigh(self, rows: Sequence[int]) -> None:
+        """Books came that had been asked for: what that tells about the socket."""
+        pulse = self._pulses[self._plan.socket_of(yes_token(self._followed[rows[0]]))]
+        pulse.answers += 1
+        for row in rows:
+            before, now = self._before.pop(row, None), self._shown.live(row)
+            pulse.answer(row, newer=bool(before and now and now.missed_since(before)))
+
     # --- what the sockets say (see ingest.connection.Owner) -------------------------------------
 
     def opened(self, number: int) -> bytes:
         """Ask for everything that this socket carries."""
         tokens = list(self._plan.sockets[number])
+        self._pulses[number] = Pulse(time.monotonic_ns())
         self._expect(number, tokens)
         return first_frame(tokens)
 
@@ -210,8 +289,11 @@ class Feed:
     def heed(self) -> None:
         """See to the books that the last frame lost or renewed."""
         news = self.keeper.news()
-        for row in news.refreshed:
-            self._asked_s.pop(row, None)
+        answered = [row for row in news.refreshed if row in self._asked_s]
+        if answered:
+            self._weigh(answered)
+            for row in answered:
+                self._forget_question(row)
         # A book whose snapshot is on order already is left to `_ask_again`: no storm of requests.
         lost = [row for row in news.lost if row not in self._asked_s]
         if lost:
@@ -222,7 +304,7 @@ class Feed:
         """Every book of this socket is stale from now on."""
         rows = list(self._plan.sockets[number].values())
         for row in rows:
-            self._asked_s.pop(row, None)
+            self._forget_question(row)
         self.keeper.lose(rows)
 
     def count(self, name: str, amount: int = 1) -> None:

@@ -7,4 +7,5 @@ LAYOUT_ID: str
 
 class Listener(WSListener):
     heard_ns: int
+    carried: int
     def __init__(self, session: Session, keeper: Keeper, longest: int) -> None: ...

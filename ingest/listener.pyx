@@ -25,6 +25,7 @@ cdef class Listener(WSListener):
     cdef object session
     cdef Py_ssize_t longest
     cdef readonly uint64_t heard_ns
+    cdef readonly uint64_t carried
     cdef bint same_read
     cdef bint in_pieces
 
@@ -49,6 +50,7 @@ cdef class Listener(WSListener):
             frame.msg_type == WSMsgType.TEXT and frame.fin and not frame.rsv1
             and not self.in_pieces and PONG_BYTES < frame.payload_size <= self.longest
         ):
+            self.carried += 1
             try:
                 if self.keeper.take_bytes(frame.payload_ptr, frame.payload_size, self.heard_ns):
                     self.session.heed()

@@ -45,6 +45,11 @@ class Session:
         return self.listener.heard_ns
 
     @property
+    def carried(self) -> int:
+        """See Link."""
+        return self.listener.carried
+
+    @property
     def _live(self) -> WSTransport:
         assert self._transport is not None, "a session is given away when it is open"
         return self._transport
@@ -132,6 +137,7 @@ class PlainListener(WSListener):
 
     def __init__(self, session: Session, keeper: object, longest: int) -> None:  # noqa: ARG002
         self.heard_ns = time.monotonic_ns()
+        self.carried = 0  # all go by way of the connection, which counts them
         self._session = session
         self._longest = longest
         self._same_read = False

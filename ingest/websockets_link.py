@@ -26,6 +26,7 @@ class Session:
         self._socket = socket
         self._doing: set[asyncio.Task[None]] = set()
         self.heard_ns = time.monotonic_ns()
+        self.carried = 0  # all go by way of the connection, which counts them
 
     def send(self, frame: bytes) -> None:
         """See Link. Frames leave in the order of the calls."""

@@ -54,11 +54,11 @@ class RiskSettings(Section, frozen=True):
     """Baskets of one ladder with an order whose fate is unknown,"""
     max_doubt: Count = 3
     """and altogether, with which everything halts."""
-    max_quote_age_ms: Millis = 60_000
-    """Since a leg's book last changed, at the moment of sending."""
+    max_quote_age_ms: Millis = 30_000
+    """Since a frame last spoke of a leg's book, at the moment of sending."""
     max_feed_silence_ms: Millis = 750
     """Since ingest last proved that it works, at the moment of sending."""
-    max_metadata_age_s: Seconds = 600
+    max_metadata_age_s: Seconds = 60
     """Since discovery last confirmed the facts of the markets."""
     clock_block_ms: Millis = 500
     """Difference to the venue's clock that holds orders back,"""

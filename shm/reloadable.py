@@ -21,6 +21,8 @@ RELOADABLE = {
     "ingest.socket": "ingest",
     "ingest.ping_every_s": "ingest",
     "ingest.silence_limit_s": "ingest",
+    "ingest.data_silence_ms": "ingest",
+    "ingest.confirm_after_s": "ingest",
     "ingest.reconnect_base_ms": "ingest",
     "ingest.reconnect_cap_s": "ingest",
     "ingest.snapshot_wait_ms": "ingest",

@@ -66,7 +66,8 @@ class DeskSettings(Section, frozen=True):
     """How many coming daily expiries to trade: 1 is today, 2 tomorrow, too, 7 the week."""
     hourly: bool = False
     """Also the hourly ladders, which settle by a rule of their own."""
-    discover_every_s: Seconds = 60
+    discover_every_s: Seconds = 20
+    """See `risk.max_metadata_age_s`, which must be longer."""
     list_every_s: Seconds = 600
     """How often the venue's whole listing is searched for ladders under other names."""
     listing_tag: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 21
@@ -85,7 +86,15 @@ class IngestSettings(Section, frozen=True):
     tokens_per_socket: Annotated[int, Meta(ge=1, le=500)] = 200
     ping_every_s: Seconds = 10
     silence_limit_s: Seconds = 30
-    """A socket without any inbound frame for this long is replaced."""
+    """A socket without any inbound frame for this long is replaced, and one without any live book
+    that carries no market data for so long."""
+    data_silence_ms: Millis = 2_000
+    """A socket with live books is replaced, and they are live no longer, when it has carried no
+    market data for this long and does not answer, or answers with changes that it never sent.
+    PONG is no market data. After a quarter of it some books are asked for again."""
+    confirm_after_s: Seconds = 20
+    """A book of which no frame has spoken for this long is asked for again. Where
+    `engine.max_book_age_ms` or `risk.max_quote_age_ms` is shorter, quiet books are not traded."""
     reconnect_base_ms: Millis = 250
     reconnect_cap_s: Seconds = 30
     snapshot_wait_ms: Millis = 2_000
@@ -105,9 +114,10 @@ class EngineSettings(Section, frozen=True):
     """Least edge of one unit after fees, in units of $0.00000001 (100000 is a tenth of a cent)."""
     min_profit_usd_e6: UsdE6 = 20_000
     """Least profit of one basket after fees, in micro-dollars."""
-    max_book_age_ms: Millis = 60_000
-    """A leg whose book has not changed for longer is not traded."""
-    max_leg_skew_ms: Millis = 60_000
+    max_book_age_ms: Millis = 30_000
+    """A leg of whose book no frame has spoken for longer is not traded."""
+    max_leg_skew_ms: Millis = 30_000
+    """Longest time between the last frames of two legs."""
     max_ingest_silence_ms: Millis = 1_000
     """No signal while ingest's heartbeat is older."""
     cooldown_ms: Millis = 250
