@@ -47,9 +47,9 @@ class Signs:
     identity: str = ""
     """and an order id in a reply that nobody here knows."""
     short_of_cash: str = ""
-    """The venue refused an order for want of cash or allowance,"""
+    """The venue refused a purchase for want of cash or allowance,"""
     shortages: int = 0
-    """so often so far,"""
+    """so often so far, sales for want of shares included,"""
     short_again: str = ""
     """and again soon after both had agreed on the cash."""
     stops_heeded: int = 0
@@ -223,8 +223,14 @@ def note_refusal(signs: Signs, cause: Cause, text: str) -> None:
             signs.banned = text
 
 
-def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -> None:
-    """Remember what a refusal of the venue means for all that follow."""
+def note_reply(
+    signs: Signs, reason: LegReason, text: str, retry_after_s: int, *, sale: bool = False
+) -> None:
+    """Remember what a refusal of the venue means for all that follow.
+
+    Shares that it has not for a sale may be on their way to the chain: that is compared, too, and
+    is no want of cash.
+    """
     match reason:
         case LegReason.RESTARTING | LegReason.POST_ONLY_MODE:
             signs.restarted_ms = signs.now_ms
@@ -237,4 +243,5 @@ def note_reply(signs: Signs, reason: LegReason, text: str, retry_after_s: int) -
             signs.banned = text or "the venue does not let this account trade"
         case LegReason.BALANCE:
             signs.shortages += 1
-            signs.short_of_cash = text or "the venue says that cash is missing"
+            if not sale:
+                signs.short_of_cash = text or "the venue says that cash is missing"

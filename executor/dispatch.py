@@ -20,7 +20,7 @@ from executor.replies import LegOutcome, classify
 from executor.snapshot import draft
 from shm import records
 from shm.backend import HistogramWriter
-from shm.codes import LegReason, LegState, Refusal
+from shm.codes import LegReason, LegState, Refusal, Side
 from shm.fabric import Counters
 from shm.layout import ExecutorStats
 from shm.payloads import clip
@@ -128,13 +128,14 @@ class Dispatcher:
         reach("reply-unwritten")
         self._chronicle.tell(drafts)
         reach("reply-written")
-        self._note(outcomes, answer)
+        self._note(flight, outcomes, answer)
 
-    def _note(self, outcomes: list[LegOutcome], answer: Reply | NoReply) -> None:
+    def _note(self, flight: Flight, outcomes: list[LegOutcome], answer: Reply | NoReply) -> None:
         """What the answer means for all that follow; and say it, unless it is daily bread."""
         retry_after_s = answer.retry_after_s if isinstance(answer, Reply) else 0
-        for outcome in outcomes:
-            note_reply(self._signs, outcome.reason, outcome.text, retry_after_s)
+        for leg, outcome in zip(flight.legs, outcomes, strict=True):
+            sale = leg.side is Side.SELL
+            note_reply(self._signs, outcome.reason, outcome.text, retry_after_s, sale=sale)
             self._signs.identity = self._signs.identity or outcome.stranger
         texts = {o.text for o in outcomes if o.text and o.reason is not LegReason.KILLED}
         if texts:

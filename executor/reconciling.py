@@ -159,13 +159,17 @@ class Reconciler:
         return found
 
     async def _ask(self, tokens: Iterable[str]) -> Theirs | Unavailable | None:
-        """Cash and positions between two equal readings of cash; None: the two were not equal."""
-        before = await self._venue.cash_usd_e6()
+        """Cash and positions between two equal readings of cash; None: the two were not equal.
+
+        In doubt the venue reads the chain anew: it refuses orders by balances that it remembers.
+        """
+        anew = not self.trusted
+        before = await self._venue.cash_usd_e6(anew=anew)
         if isinstance(before, Unavailable):
             return before
         positions_e6: dict[str, int] = {}
         for token in tokens:
-            size_e6 = await self._venue.position_e6(token)
+            size_e6 = await self._venue.position_e6(token, anew=anew)
             if isinstance(size_e6, Unavailable):
                 return size_e6
             positions_e6[token] = size_e6

@@ -139,19 +139,22 @@ class Venue:
         self._signer = RequestSigner(self.wallet.address, self.credentials)
         return None
 
-    async def cash_usd_e6(self) -> int | Unavailable:
-        """Collateral of the wallet as the venue counts it."""
-        query = f"asset_type=COLLATERAL&signature_type={self.wallet.signature_type}"
-        reply = await self._get("/balance-allowance", query, BalanceReply)
-        if isinstance(reply, Unavailable):
-            return reply
-        return _base_units(reply.balance)
+    async def cash_usd_e6(self, *, anew: bool = False) -> int | Unavailable:
+        """Collateral of the wallet as the venue counts it; `anew`: it reads the chain again."""
+        return await self._balance("asset_type=COLLATERAL", anew=anew)
 
-    async def position_e6(self, token: str) -> int | Unavailable:
-        """What the wallet has of a token, as the venue counts it."""
-        query = (
-            f"asset_type=CONDITIONAL&token_id={token}&signature_type={self.wallet.signature_type}"
-        )
+    async def position_e6(self, token: str, *, anew: bool = False) -> int | Unavailable:
+        """What the wallet has of a token, as the venue counts it; `anew` as above."""
+        return await self._balance(f"asset_type=CONDITIONAL&token_id={token}", anew=anew)
+
+    async def _balance(self, of: str, *, anew: bool) -> int | Unavailable:
+        query = f"{of}&signature_type={self.wallet.signature_type}"
+        if anew:
+            read = await self._signed("GET", "/balance-allowance/update", f"?{query}")
+            if isinstance(read, NoReply):
+                return Unavailable(read.reason)
+            if read.status != _OK:
+                return _refusal(read)
         reply = await self._get("/balance-allowance", query, BalanceReply)
         if isinstance(reply, Unavailable):
             return reply

@@ -33,10 +33,14 @@ class Asked:
     def times(self, what: str) -> int:
         return sum(one[0] == what for one in self.asked)
 
-    async def cash_usd_e6(self):
+    async def cash_usd_e6(self, *, anew=False):
+        if anew:
+            await self._answer("read anew", None, "cash")
         return await self._answer("cash", self.cash)
 
-    async def position_e6(self, token):
+    async def position_e6(self, token, *, anew=False):
+        if anew:
+            await self._answer("read anew", None, token)
         return await self._answer("position", self.positions.get(token, 0), token)
 
     async def trades(self, after_s=0):

@@ -39,9 +39,9 @@ class Desk:
     def turn(self) -> str:
         return self.wait(50_000_000)
 
-    def refuse(self) -> None:
-        """The venue says that cash is missing."""
-        note_reply(self.signs, LegReason.BALANCE, "not enough balance", 0)
+    def refuse(self, *, sale: bool = False) -> None:
+        """The venue says that cash is missing, or shares."""
+        note_reply(self.signs, LegReason.BALANCE, "not enough balance", 0, sale=sale)
 
     async def compare(self) -> None:
         """What is due is done: the clock is asked, then all is compared."""
@@ -100,6 +100,39 @@ def test_a20_missing_cash_is_compared_at_once_and_forgotten_when_all_agrees(desk
         desk.turn()
         await desk.compare()
         assert begun(desk) == before, "and then nothing is asked any more"
+
+    asyncio.run(story())
+
+
+def test_a20_what_is_missing_is_read_from_the_chain_anew_before_it_is_compared(desk):
+    async def story() -> None:
+        await desk.compare()
+        assert desk.venue.times("read anew") == 0
+        desk.refuse()
+        desk.turn()
+        await desk.compare()
+        assert desk.venue.asked.count(("read anew", "cash")) == 1
+        desk.turn()
+        await desk.compare()
+        assert desk.venue.times("read anew") == 1
+
+    asyncio.run(story())
+
+
+def test_a20_shares_that_are_missing_for_a_sale_are_compared_and_are_no_want_of_cash(desk):
+    """They may be on their way to the chain: nothing halts for that alone."""
+
+    async def story() -> None:
+        await desk.compare()
+        for _ in range(5):
+            before = begun(desk)
+            desk.refuse(sale=True)
+            desk.turn()
+            assert not desk.reconciler.trusted
+            await desk.compare()
+            assert begun(desk) > before
+            desk.turn()
+            assert demands(State(), Exposure(), desk.signs, LIMITS) == []
 
     asyncio.run(story())
 
