@@ -55,8 +55,9 @@ USER_AGENT = "polytrio"
 PAGE_ROWS = 100
 """The venue gives no more on a page, however many are asked for."""
 PAGES_MAX = 100
-FACTS_AGE = timedelta(minutes=5)
-"""What the CLOB says of a market hardly changes, so it is asked again only after this."""
+FACTS_AGE = timedelta(seconds=40)
+"""What the CLOB says of a market is asked again after this: with a round every 20 s it is never
+much older than the minute for which `risk.max_metadata_age_s` believes it."""
 _OK = 200
 _NOT_FOUND = 404
 

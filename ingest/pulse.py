@@ -77,7 +77,7 @@ class Pulse:
 
     def answer(self, row: int, *, newer: bool) -> None:
         """A book came that had been asked for; `newer`: with a change that had not come before."""
-        if row not in self._waited:
+        if self._frozen or row not in self._waited:
             return
         self._waited.discard(row)
         if newer and self._suspected:

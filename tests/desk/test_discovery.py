@@ -20,6 +20,7 @@ from shm.fabric import Fabric
 from shm.layout import DESK_STATS
 from shm.markets import MarketsReader
 from shm.promoted import Promoted, PromotedLeg, promote
+from shm.settings import DeskSettings
 from tests.desk.venue import NEW_YORK, Ladder, Still, settings
 from tests.engine.factory import ladder
 
@@ -176,7 +177,7 @@ def test_what_the_clob_says_is_kept_for_a_while_and_then_asked_again():
         return sum("clob-markets" in url for url in venue.asked) - before
 
     assert facts_at(NOW) == 22
-    assert facts_at(NOW + timedelta(minutes=1)) == 0
+    assert facts_at(NOW + FACTS_AGE / 2) == 0
     assert facts_at(NOW + FACTS_AGE) == 22
 
 
@@ -515,19 +516,20 @@ def test_a_changed_fee_is_a_new_generation_in_the_same_rows(desk):
 
 
 def test_a_ladder_that_is_not_listed_yet_is_asked_for_more_often_for_a_while(desk):
+    usual_s = DeskSettings().discover_every_s
     desk.round()
-    assert desk.discovery.pause_s == 60
+    assert desk.discovery.pause_s == usual_s
     desk.now = NOON.astimezone(UTC)
     desk.discovery.tick()
     desk.round()
     assert desk.discovery.pause_s == EAGER_S
     desk.venue.events = Ladder("BTC", NOON + timedelta(days=1)).events()[:1]
     desk.round()
-    assert desk.discovery.pause_s == 60
+    assert desk.discovery.pause_s == usual_s
     desk.venue.events = []
     desk.now += EAGER_FOR
     desk.round()
-    assert desk.discovery.pause_s == 60  # there is none that day
+    assert desk.discovery.pause_s == usual_s  # there is none that day
     desk.venue.answers["http"] = Unreachable("down")
     desk.round()
     assert desk.discovery.pause_s == RETRY_S

@@ -79,7 +79,7 @@ def edited(place: int, **some) -> list[Quote]:
 
 
 END_MS = MARKETS[0].expiry_ms
-MINUTE_NS = 60_000_000_000
+OLDEST_NS = LIMITS.max_quote_age_ms * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ MINUTE_NS = 60_000_000_000
         ({}, {"feed_silence_ns": 750_000_000}, None),
         ({}, {"held_up": True}, Refusal.STALE),  # e.g. the machine has slept
         ({"quotes": edited(2, live=False)}, {}, Refusal.STALE),
-        ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS - 1)}, {}, Refusal.STALE),
-        ({"quotes": edited(2, changed_ns=NOW_NS - MINUTE_NS)}, {}, None),
+        ({"quotes": edited(2, changed_ns=NOW_NS - OLDEST_NS - 1)}, {}, Refusal.STALE),
+        ({"quotes": edited(2, changed_ns=NOW_NS - OLDEST_NS)}, {}, None),
         ({"quotes": edited(0, ask_e4=0)}, {}, Refusal.COLLAR),
         ({"quotes": edited(1, bid_e4=0)}, {}, Refusal.COLLAR),
         # 2 % of 0.588 are 0.0117; three ticks are less.
