@@ -1,7 +1,8 @@
 """Carries out what executor/repairing.py decides: completes, unwinds or keeps what stands alone.
 
-A basket's time to be repaired does not run while something that passes forbids it: a pause of the
-venue, a silent feed, no connection, shares that the chain has yet to confirm.
+A basket's time to be repaired runs only while it could be: not in a pause of the venue, a halt, or
+before the operator arms, not without a feed or a connection, nor as long as the venue does not have
+the shares that are to be sold.
 """
 
 import logging
@@ -16,7 +17,7 @@ from executor.flights import Flight, tally
 from executor.launching import Launcher, Wish, repair_of, repair_wishes
 from executor.legging import Bounds, Plan
 from executor.repairing import Budget, Step, decide, needs_repair
-from executor.risk import check_repair, order_limit_usd_e6, passes
+from executor.risk import check_repair, order_limit_usd_e6
 from executor.situation import Surroundings
 from executor.snapshot import draft
 from executor.stock import stock_of
@@ -56,7 +57,7 @@ class Mender:
         self._keep = keep
         self._timeout_s = 0.0
         self._hindered_ms = 0
-        """When something that passes last forbade every repair."""
+        """When something last forbade every repair."""
 
     def look(self, launcher: Launcher, settings: Settings) -> None:
         """Decide for every basket that stands alone.
@@ -81,12 +82,9 @@ class Mender:
                 self._mend(flight, launcher, settings, now_ms)
 
     def _hindered(self, orders: int, settings: Settings) -> bool:
-        """Whether something that passes forbids a repair of so many orders."""
-        standing = self._around.standing()
-        against = check_repair(standing, orders, settings.risk)
-        if against is not None:
-            return passes(against, standing.mode)
-        return self._venue.idle_connection() is None
+        """Whether something forbids a repair of so many orders at this moment."""
+        against = check_repair(self._around.standing(), orders, settings.risk)
+        return against is not None or self._venue.idle_connection() is None
 
     def _mend(self, flight: Flight, launcher: Launcher, settings: Settings, now_ms: int) -> None:
         state = self._chronicle.state
@@ -111,7 +109,7 @@ class Mender:
             plan = decision.plan
             if self._hindered(len(plan.orders), settings):
                 self._hindered_ms = now_ms
-            elif check_repair(self._around.standing(), len(plan.orders), settings.risk) is None:
+            else:
                 self._send(flight, plan, repair_wishes(plan, legs), launcher)
 
     def _bounds(self, flight: Flight, settings: Settings) -> Bounds:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from executor.chronicle import Chronicle
 from executor.comparing import Comparison, Theirs, Tolerance, compare
 from executor.failpoints import reach
+from executor.repairing import needs_repair
 from executor.snapshot import draft, word
 from executor.venue import Unavailable, Venue
 from shm import records
@@ -70,14 +71,16 @@ class Reconciler:
         """Nothing has made us doubt since a comparison that agreed began: see `doubt`."""
 
     def quiet(self, limits: RiskSettings) -> bool:
-        """Whether nothing is on its way; a trade that is stuck on chain explains nothing.
+        """Whether nothing is on its way.
 
-        Else one that never settles would hide every difference, and a start would wait for ever.
+        A trade that is stuck on chain explains nothing, nor do legs that stand alone and wait for
+        their repair: else one of them would hide every difference, and a start would wait for ever.
         """
         state = self._chronicle.state
+        moving = [one for one in state.open_flights if not needs_repair(one, state.ledger)]
         moving_ms = time.time_ns() // 1_000_000 - limits.max_unsettled_s * 1_000
         unconfirmed = state.ledger.unconfirmed.values()
-        return not state.open_flights and not any(fill.at_ms >= moving_ms for fill in unconfirmed)
+        return not moving and not any(fill.at_ms >= moving_ms for fill in unconfirmed)
 
     def doubt(self) -> None:
         """Something makes us doubt what we know: compare as soon as possible, all of it."""

@@ -2,9 +2,9 @@
 
 The plan itself is executor/legging.py's. Here is said when one is asked for: as soon as everything
 about the last attempt is known, as long as the budget of time lasts, and not more often than makes
-sense. What cannot be repaired in time is kept to the end, which its proof bounds. While something
-that passes forbids every order, time does not count: a venue that restarts would otherwise decide
-what is kept.
+sense. What cannot be repaired in time is kept to the end, which its proof bounds. While every order
+is forbidden time does not count: a venue that restarts, or an operator who takes a minute to arm,
+would otherwise decide what is kept.
 
 What the venue has refused is remembered. `FINAL` reasons close that side of the leg, or its market,
 to this basket, so that the next plan is another one; after any other refusal the next attempt waits

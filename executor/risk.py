@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from executor.exposure import Exposure, day_of
-from executor.modes import PASSING, may_send
+from executor.modes import may_send
 from shm.codes import Mode, Outcome, Purpose, Refusal, Side
 from shm.fees import share_fee_e8
 from shm.layout import MAX_LEGS, Market
@@ -271,10 +271,3 @@ def check_repair(standing: Standing, orders: int, limits: RiskSettings) -> Refus
     if _silent(standing, limits):
         return Refusal.STALE
     return Refusal.RATE if standing.order_tokens + REPAIR_OVERDRAFT < orders else None
-
-
-def passes(hindrance: Refusal, mode: Mode) -> bool:
-    """Whether what speaks against a repair ends without anybody doing anything."""
-    if hindrance is Refusal.MODE:
-        return mode in PASSING
-    return hindrance is not Refusal.KILLED

@@ -253,9 +253,9 @@ def _delayed_is_killed() -> None:
 def _note_without(reason: LegReason) -> Callable[[], None]:
     note = breaker.note_reply
 
-    def deaf(signs: Any, heard: LegReason, text: str, retry_after_s: int) -> None:
+    def deaf(signs: Any, heard: LegReason, *words: Any, **more: Any) -> None:
         if heard is not reason:
-            note(signs, heard, text, retry_after_s)
+            note(signs, heard, *words, **more)
 
     return lambda: swap(breaker, "note_reply", deaf)
 
@@ -453,7 +453,12 @@ def _any_size_may_stand_alone() -> None:
 
 
 def _pauses_decide() -> None:
-    swap(risk, "passes", lambda *_: False)
+    decide = repairing.decide
+
+    def strict(*words: Any, now_ms: int, budget: Any) -> Any:
+        return decide(*words, now_ms=now_ms, budget=replace(budget, since_ms=0))
+
+    swap(repairing, "decide", strict)
 
 
 def _declined_is_done() -> None:
@@ -778,7 +783,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "a pause decides what is kept": Bug(
         _pauses_decide,
-        _RISK + "test_what_holds_a_repair_back_passes_by_itself_or_waits_for_somebody",
+        "tests.executor.test_repairing:"
+        "test_after_a_start_or_an_arming_there_is_the_whole_time_again",
     ),
     "a declined cancel is done": Bug(
         _declined_is_done,

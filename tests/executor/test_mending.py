@@ -201,34 +201,47 @@ def test_without_room_for_its_records_a_repair_is_not_sent(desk):
     assert desk.counted("repairs_sent") == 0
 
 
-def test_a_basket_whose_time_is_over_is_kept_also_where_nothing_may_be_sent(desk):
-    flight = desk.naked()
-    flight.naked_ms -= 10**9
-    desk.state.mode_since_ms -= 10**12
-    desk.killed = True
-    desk.look()
-    assert flight.state is FlightState.PARTIAL
-    assert desk.given == []
-
-
 def look_late(desk) -> None:
     """A look after any time that a basket may stand alone."""
     desk.awake()
     desk.mender.look(desk.launcher, SHORT_OF_TIME)
 
 
-@pytest.mark.parametrize("mode", [Mode.THROTTLED, Mode.VENUE_RESTART, Mode.CANCEL_ONLY])
-def test_a_pause_does_not_decide_that_a_basket_is_kept(desk, mode):
+WAY_BACK = {
+    Mode.HALTED: [(Mode.RECONCILING, Cause.OPERATOR), (Mode.DISARMED, Cause.CLEAN),
+                  (Mode.ARMED, Cause.OPERATOR)],
+    Mode.DISARMED: [(Mode.ARMED, Cause.OPERATOR)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [Mode.THROTTLED, Mode.VENUE_RESTART, Mode.CANCEL_ONLY, Mode.DISARMED, Mode.HALTED],
+)
+def test_no_time_runs_while_repairs_are_forbidden_and_then_the_whole_of_it(desk, mode):
+    """However long a venue restarts, a halt lasts, or an operator takes to arm."""
     flight = desk.naked()
     flight.naked_ms -= 10**9
-    desk.written.move(mode, Cause.VENUE_THROTTLED)
+    desk.written.move(mode, Cause.OPERATOR)
     desk.state.mode_since_ms -= 10**9
-    desk.feed.beat(time.monotonic_ns())
-    look_late(desk)
+    for _ in range(3):
+        desk.feed.beat(time.monotonic_ns())
+        look_late(desk)
     assert flight.state is FlightState.NAKED
-    desk.written.move(Mode.ARMED, Cause.CALM)
+    for then, cause in WAY_BACK.get(mode, [(Mode.ARMED, Cause.CALM)]):
+        desk.written.move(then, cause)
     desk.look()
     assert len(desk.given) == 1
+
+
+def test_nor_does_it_run_after_the_kill(desk):
+    flight = desk.naked()
+    flight.naked_ms -= 10**9
+    desk.state.mode_since_ms -= 10**12
+    desk.killed = True
+    desk.feed.beat(time.monotonic_ns())
+    look_late(desk)
+    assert (flight.state, desk.given) == (FlightState.NAKED, [])
 
 
 def test_nor_does_a_silent_feed_or_the_want_of_a_connection(desk):

@@ -12,7 +12,7 @@ from executor.clocks import offset_ms
 from executor.comparing import Comparison
 from executor.reconciling import Reconciler, in_words, insist
 from executor.venue import Unavailable
-from shm.codes import Cause, FillStatus, LegState
+from shm.codes import Cause, FillStatus, FlightState, LegState
 from shm.errors import VenueRefused
 from shm.limits import RiskSettings
 from tests.executor.asked import AWAY, Asked
@@ -99,6 +99,20 @@ def test_unconfirmed_fills_are_on_their_way_too(desk):
     for place in range(3):
         desk.written.fill(flight, place, FillStatus.CONFIRMED)
     assert desk.reconciler.quiet(LIMITS)
+
+
+def test_legs_that_wait_for_their_repair_hide_no_difference(desk):
+    """Before the operator arms nobody repairs them, however long that takes."""
+    flight = desk.written.launch()
+    desk.written.reply(flight, LegState.FILLED, LegState.FILLED, LegState.KILLED)
+    assert not desk.reconciler.quiet(LIMITS)
+    for place in (0, 1):
+        desk.written.fill(flight, place)
+    assert flight.state is FlightState.NAKED
+    desk.agree()
+    desk.venue.cash += 6_000_000
+    assert "$6.000000 more" in desk.all()
+    assert "$6.000000 more" in desk.until_true()
 
 
 def test_a19_a_trade_that_is_stuck_on_chain_hides_no_difference_for_ever(desk):

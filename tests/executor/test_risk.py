@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.exposure import Exposure, day_of
-from executor.modes import MAY_SEND, PASSING
+from executor.modes import MAY_SEND
 from executor.risk import (
     REPAIR_OVERDRAFT,
     Quote,
@@ -17,7 +17,6 @@ from executor.risk import (
     leg_usd_e6,
     loss_limit_usd_e6,
     order_limit_usd_e6,
-    passes,
     refusal,
     total_limit_usd_e6,
     units_allowed,
@@ -241,14 +240,6 @@ def test_a_repair_passes_limits_of_exposure_but_no_kill_mode_clock_silence_and_n
 def test_whatever_baskets_have_used_up_a_repair_of_any_size_may_still_leave(orders):
     """They stop at no tokens left; a repair may owe some."""
     assert check_repair(standing(order_tokens=0), orders, LIMITS) is None
-
-
-def test_what_holds_a_repair_back_passes_by_itself_or_waits_for_somebody():
-    for mode in Mode:
-        assert passes(Refusal.MODE, mode) is (mode in PASSING)
-    for reason in (Refusal.CLOCK, Refusal.STALE, Refusal.RATE):
-        assert passes(reason, Mode.ARMED)
-    assert not passes(Refusal.KILLED, Mode.THROTTLED)
 
 
 def test_a_quote_seen_from_each_token_and_side():
