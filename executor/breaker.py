@@ -136,7 +136,7 @@ def _settlement(
     if state.unproven():
         text = "an order was called filled, and nobody can say what became of it"
         yield Demand(Mode.HALTED, Cause.SETTLEMENT, text)
-    waits_ms = state.stuck_ms(signs.now_ms)
+    waits_ms = state.unsettled_ms(signs.now_ms, after_ms=state.forgiven_ms)
     if waits_ms > limits.max_unsettled_s * 1_000:
         text = f"a trade is not on chain after {waits_ms // 1_000} s"
         yield Demand(Mode.HALTED, Cause.SETTLEMENT, text)

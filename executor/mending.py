@@ -20,7 +20,6 @@ from executor.repairing import Budget, Step, decide, needs_repair
 from executor.risk import check_repair, order_limit_usd_e6
 from executor.situation import Surroundings
 from executor.snapshot import draft
-from executor.stock import stock_of
 from executor.venue import Venue
 from executor.watching import Books
 from shm import records
@@ -90,7 +89,7 @@ class Mender:
         state = self._chronicle.state
         legs = self._books.standings(
             flight,
-            stock_of(state.open_flights, state.ledger),
+            self._around.derived.stock,
             state.tokens,
             inventory=settings.executor.inventory,
             oldest_ns=time.monotonic_ns() - settings.risk.max_quote_age_ms * 1_000_000,

@@ -166,15 +166,14 @@ class State:
             for (trade, _), at_ms in self.failed_ms.items()
         )
 
-    def unsettled_ms(self, now_ms: int) -> int:
-        """How long the oldest fill waits that counts and is not confirmed; 0 if there is none."""
-        waiting = [fill.at_ms for fill in self.ledger.unconfirmed.values()]
-        return now_ms - min(waiting) if waiting else 0
+    def unsettled_ms(self, now_ms: int, *, after_ms: int = -1) -> int:
+        """How long the oldest fill waits that counts and is not confirmed; 0 if there is none.
 
-    def stuck_ms(self, now_ms: int) -> int:
-        """The same of those that the operator has not seen yet: who ends a halt knows them."""
-        waiting = [fill.at_ms for fill in self.ledger.unconfirmed.values()]
-        return max((now_ms - at_ms for at_ms in waiting if at_ms > self.forgiven_ms), default=0)
+        Of those heard of after a moment: who ends a halt has seen the others (`forgiven_ms`).
+        """
+        fills = self.ledger.unconfirmed.values()
+        waiting = [fill.at_ms for fill in fills if fill.at_ms > after_ms]
+        return now_ms - min(waiting) if waiting else 0
 
     def orders_on(self, day: int) -> int:
         """Orders of today."""

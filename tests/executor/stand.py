@@ -58,6 +58,12 @@ class Stand:
     def state(self):
         return self.written.state
 
+    def begin(self) -> None:
+        """The journal is open, and the markets are known."""
+        self.written.begin()
+        self.publish()
+        self.around.adopt()
+
     def counted(self, name: str) -> int:
         return getattr(self.counters.read(), name)
 

@@ -32,9 +32,7 @@ class Desk(Stand):
         self.wire = SimpleNamespace(begin=lambda request: self.given.append(bytes(request)) or 5)
         self.venue.idle_connection = lambda: self.wire if self.venue.idle else None
         self.onlookers.begin(self.state)
-        self.written.begin()
-        self.publish()
-        self.around.adopt()
+        self.begin()
         self.around.look(taking=False)
         self.dispatcher = Dispatcher(
             self.written.chronicle, self.counters, self.around.signs, lambda _text: None

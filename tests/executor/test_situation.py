@@ -24,9 +24,7 @@ GROUP = MARKETS[0].group
 @pytest.fixture
 def stand(segments, tmp_path):
     made = Stand(segments, tmp_path)
-    made.written.begin()
-    made.publish()
-    made.around.adopt()
+    made.begin()
     made.around.ready = made.around.channel_up = True
     return made
 

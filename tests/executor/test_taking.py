@@ -18,9 +18,7 @@ GROUP = MARKETS[0].group
 @pytest.fixture
 def stand(segments, tmp_path):
     made = Stand(segments, tmp_path)
-    made.written.begin()
-    made.publish()
-    made.around.adopt()
+    made.begin()
     made.stage.sending = True
     made.dispatcher = SimpleNamespace(send=lambda *_: None, why_not=Refusal.STALE)
     made.taker = Taker(

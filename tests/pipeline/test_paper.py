@@ -26,7 +26,7 @@ from shm.layout import ACCOUNT, BOOK
 from shm.markets import MarketsReader
 from tests.conftest import require_or_skip
 from tests.pipeline import paper
-from tests.pipeline.system import POLYTRIO, System, environment, last_json, until
+from tests.pipeline.system import POLYTRIO, System, environment, last_json, require_agreement, until
 
 pytestmark = pytest.mark.slow
 
@@ -100,8 +100,7 @@ def exchange_port(instance) -> int:
 def require_paper(summary):
     assert (summary["venue"], summary["mode"]) == ("polymarket", "paper")
     assert summary["baskets_complete"] > 0
-    assert summary["cash_usd_e6"] == summary["exchange_cash_usd_e6"]
-    assert summary["positions_e6"] == summary["exchange_positions_e6"]
+    require_agreement(summary)
     assert summary["mispricings_offered"] == 0, "the mirroring exchange invents nothing"
 
 

@@ -13,7 +13,7 @@ from shm.codes import STAGES, Role
 from shm.fabric import Fabric
 from shm.journal_files import Place
 from shm.layout import INGEST_STATS
-from tests.pipeline.system import POLYTRIO, System, environment, last_json, until
+from tests.pipeline.system import POLYTRIO, System, environment, until
 
 pytestmark = pytest.mark.slow
 
@@ -42,14 +42,6 @@ def family(pid: int) -> list[int]:
         for child in (task / "children").read_text().split():
             found += family(int(child))
     return found
-
-
-def require_agreement(system) -> None:
-    code, out, err = system.stop()
-    assert code == 0, err
-    summary = last_json(out)
-    assert summary["cash_usd_e6"] == summary["exchange_cash_usd_e6"]
-    assert summary["positions_e6"] == summary["exchange_positions_e6"]
 
 
 def connections(system) -> int:
@@ -85,7 +77,7 @@ def test_e2_after_all_stood_still_the_books_begin_anew_and_it_compares_before_it
     trades(system)
     assert [system.row(role).epoch for role in STAGES] == epochs, "nobody was killed for it"
     assert system.executor().reconnects == reconnects + 1, "so does the user channel, once"
-    require_agreement(system)
+    system.stop_in_agreement()
     modes = modes_of(system, tmp_path)
     began = modes.index(("CANCEL_ONLY", "STOOD_STILL"))
     assert modes[began + 1] == ("ARMED", "CALM")
@@ -108,7 +100,7 @@ def test_e3_signals_that_waited_for_a_stopped_executor_are_refused_for_their_age
     assert system.executor().refused_stale > before.refused_stale
     assert system.row(Role.EXECUTOR).epoch == row.epoch, "a hiccup is no reason to kill it"
     trades(system)
-    require_agreement(system)
+    system.stop_in_agreement()
 
 
 @pytest.mark.parametrize(
@@ -132,4 +124,4 @@ def test_e5_an_executor_that_runs_out_of_something_dies_comes_back_and_loses_not
     until(lambda: system.row(Role.EXECUTOR).epoch > row.epoch, "it dies of it and comes back", 90)
     until(system.all_running, "all stages run", 90)
     trades(system)
-    require_agreement(system)
+    system.stop_in_agreement()

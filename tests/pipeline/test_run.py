@@ -19,7 +19,7 @@ from shm.errors import (
     SegmentExists,
 )
 from shm.segments import SEGMENTS
-from tests.pipeline.system import POLYTRIO, System, environment, last_json, until
+from tests.pipeline.system import POLYTRIO, System, environment, last_json, require_agreement, until
 
 pytestmark = pytest.mark.slow
 
@@ -47,10 +47,9 @@ def run(instance, tmp_path):
         system.end()
 
 
-def require_agreement(summary: dict) -> None:
-    """Our books and the exchange's are the same, to the micro-dollar and micro-share."""
-    assert summary["cash_usd_e6"] == summary["exchange_cash_usd_e6"]
-    assert summary["positions_e6"] == summary["exchange_positions_e6"]
+def require_sound(summary: dict) -> None:
+    """Our books are the exchange's, and every partial basket has its reason."""
+    require_agreement(summary)
     assert sum(summary["partial_reasons"].values()) == summary["baskets_partial"]
 
 
@@ -64,7 +63,7 @@ def test_a_run_trades_and_its_books_are_the_exchanges(run, instance):
     assert summary["mispricings_offered"] > 0
     assert summary["baskets_complete"] > 3
     assert summary["orders_filled"] >= 2 * summary["baskets_complete"]
-    require_agreement(summary)
+    require_sound(summary)
     for name in ("frame_to_signal", "signal_to_post", "frame_to_post"):
         latency = summary["latency_us"][name]
         assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
@@ -95,7 +94,7 @@ def test_killed_stages_come_back_and_no_position_is_lost(run):
     assert code == 0, err
     summary = last_json(out)
     assert summary["restarts"] == {"ingest": kills, "engine": kills, "executor": kills}
-    require_agreement(summary)
+    require_sound(summary)
 
 
 def test_e4_a_stage_that_stands_still_is_killed_and_comes_back(run):
@@ -208,7 +207,7 @@ def test_without_kernels_it_runs_in_python_mode_and_says_so(run):
     assert "PYTHON MODE" in err
     summary = last_json(out)
     assert summary["baskets_complete"] > 0
-    require_agreement(summary)
+    require_sound(summary)
 
 
 def test_every_segment_of_a_running_system_can_be_inspected(run, instance):
@@ -235,4 +234,4 @@ def test_what_is_held_is_sold_for_other_baskets_and_the_books_stay_the_exchanges
     assert code == 0, err
     summary = last_json(out)
     assert summary["legs_sold"] > 0
-    require_agreement(summary)
+    require_sound(summary)
