@@ -1,10 +1,10 @@
 """Keeps the markets table up to date: new ladders in, expired ones out at once, nothing else moved.
 
-Two clocks tick here. One asks the venue every minute (and at once after an expiry) and publishes a
-new generation if something changed. The other only looks at the time: a market is retired in the
-moment it expires, whatever the venue answers or whether it answers at all, and a row is freed when
-its grace is over. What the venue fails to say changes nothing: a market goes when it is refused or
-expired, or when it was absent from several complete answers in a row.
+Two clocks tick here. One asks the venue every `desk.discover_every_s` (and at once after an expiry)
+and publishes a new generation if something changed. The other only looks at the time: a market is
+retired in the moment it expires, whatever the venue answers or whether it answers at all, and a row
+is freed when its grace is over. What the venue fails to say changes nothing: a market goes when it
+is refused or expired, or when it was absent from several complete answers in a row.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby, pairwise
 
 import pytest
 
@@ -119,13 +120,14 @@ def test_a_system_trades_over_noon_with_live_books_and_nothing_of_yesterday(syst
 
     # Books that live on were live in every look, and took frames in every generation.
     assert watcher.lost == []
-    first, *_, last = sorted(watcher.generations)
-    for before, after in ((1, 2), (2, 3)):
+    first, *_, last = numbers = sorted(watcher.generations)
+    for before, after in pairwise(numbers):
         older, newer = watcher.frames[before], watcher.frames[after]
         both = older.keys() & newer.keys()
-        assert len(both) == 2 * GROUP
+        assert len(both) >= 2 * GROUP
         assert sum(newer[key] for key in both) > sum(older[key] for key in both)
-    assert subscriptions == {2 * GROUP, 4 * GROUP}
+    assert subscriptions <= {2 * GROUP, 3 * GROUP, 4 * GROUP}
+    assert subscriptions >= {2 * GROUP, 4 * GROUP}
     # Money was made before and after, with the exchange's own books as witness.
     assert 0 < complete[first] < complete[last]
     summary = last_json(out)
@@ -135,17 +137,52 @@ def test_a_system_trades_over_noon_with_live_books_and_nothing_of_yesterday(syst
 
 
 def require_a_roll_over(generations: dict[int, list[Market]]) -> None:
-    """Two days, then tomorrow alone at the stroke of noon, then tomorrow and the day after."""
-    assert sorted(generations) == [1, 2, 3]
-    two, one, next_two = (active(generations[number]) for number in (1, 2, 3))
+    """Two days, then tomorrow alone at the stroke of noon, then tomorrow and the day after.
+
+    Two things may bring one generation more. Each ladder is asked for by a request of its own: what
+    the venue lists between two of them comes one by one. And the tick of a market may change.
+    """
+    shown = [generations[number] for number in sorted(generations)]
+    tables = [rows for rows, _ in groupby([[but_for_tick(row) for row in rows] for rows in shown])]
+    assert len(tables) in {3, 4}, what_changed(generations)
+    two, one, *partly, next_two = (active(rows) for rows in tables)
     noon_ms = int(NOON.timestamp() * 1000)
     assert {m.expiry_ms - noon_ms for m in two.values()} == {0, 86_400_000}
     assert {m.expiry_ms - noon_ms for m in one.values()} == {86_400_000}
     assert {m.expiry_ms - noon_ms for m in next_two.values()} == {86_400_000, 2 * 86_400_000}
+    assert [len(rows) for rows in (two, one, next_two)] == [4 * GROUP, 2 * GROUP, 4 * GROUP]
+    for rows in partly:
+        assert one.items() < rows.items() < next_two.items(), what_changed(generations)
+        assert len(rows) == 3 * GROUP, "a ladder comes as a whole"
     # Who lives on does not move; who has ended keeps row and facts, for late fills.
-    for rows in (one, next_two):
+    for rows in (one, *partly, next_two):
         assert all(rows[key] == two[key] for key in rows.keys() & two.keys())
-    ended = {row.key: row for row in generations[3] if row.state == MarketState.RETIRED}
-    assert ended.keys() == two.keys() - one.keys()
-    assert all(row == two[key]._replace(state=MarketState.RETIRED) for key, row in ended.items())
-    assert {row.row for row in ended.values()}.isdisjoint(row.row for row in next_two.values())
+    for table in tables[1:]:
+        ended = {row.key: row for row in table if row.state == MarketState.RETIRED}
+        assert ended.keys() == two.keys() - one.keys()
+        assert all(
+            row == two[key]._replace(state=MarketState.RETIRED) for key, row in ended.items()
+        )
+        assert {row.row for row in ended.values()}.isdisjoint(row.row for row in next_two.values())
+
+
+def but_for_tick(row: Market) -> Market:
+    """The row without what the venue changes whenever the price comes near 0 or 1."""
+    return row._replace(tick_e4=0)
+
+
+def what_changed(generations: dict[int, list[Market]]) -> str:
+    """Each row that a generation brought or changed, in words."""
+    lines = []
+    for before, after in pairwise(sorted(generations)):
+        old = {row.key: row._asdict() for row in generations[before]}
+        for row in generations[after]:
+            was, now = old.get(row.key, {}), row._asdict()
+            changes = {
+                name: (was.get(name), now[name]) for name in now if was.get(name) != now[name]
+            }
+            if changes:
+                lines.append(
+                    f"generation {after}, {row.slug.decode()}: {changes if was else 'new'}"
+                )
+    return "\n".join(lines)
