@@ -4,12 +4,14 @@ Two clocks tick here. One asks the venue every `desk.discover_every_s` (and at o
 and publishes a new generation if something changed. The other only looks at the time: a market is
 retired in the moment it expires, whatever the venue answers or whether it answers at all, and a row
 is freed when its grace is over. What the venue fails to say changes nothing: a market goes when it
-is refused or expired, or when it was absent from several complete answers in a row.
+is refused or expired, or when it was absent from several complete answers in a row. But only what
+it says is confirmed: facts get old without it, and the executor believes none that are too old.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -143,7 +145,8 @@ class Discovery:
     # --- the venue's word -------------------------------------------------------------------------
 
     async def round(self, crawler: Crawler) -> None:
-        """Ask once and publish what changed."""
+        """Ask once, publish what changed, and confirm what was found."""
+        asked_ns = time.monotonic_ns()
         try:
             found = await crawler.crawl(self._clock())
         except Unreachable as error:
@@ -161,6 +164,8 @@ class Discovery:
         self._counters.set("families_unpaired", len(self.unpaired))
         self._tell(found)
         self.publish(self._wanted(found))
+        told = {market.key for market in found.markets}
+        self._writer.confirm((m.row for m in self._active() if m.key in told), asked_ns)
         findings = Findings.of(self._generation, self._now_ms(), self.trouble, found, groups)
         write_findings(self._settings.var_path, findings)
 

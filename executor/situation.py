@@ -4,6 +4,7 @@ What follows from the journal alone is worked out once a change, not once a sign
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from executor import gate, risk
@@ -18,7 +19,7 @@ from executor.tempo import Bucket
 from executor.venue import Venue
 from executor.watching import Books
 from shm.codes import MarketState, Refusal
-from shm.layout import DESK_STATS, Market, Signal
+from shm.layout import Market, Signal
 from shm.limits import RiskSettings
 from shm.markets import MarketsReader
 from shm.stage import Stage
@@ -56,10 +57,7 @@ class Surroundings:
         self._books = books
         self._reports = reports
         self._table = MarketsReader(stage.fabric)
-        self._desk = stage.fabric.counters("stats-desk.counters", DESK_STATS, write=False)
         self._derived = Derived()
-        self._discoveries = -1
-        self._confirmed_ns = time.monotonic_ns()
         self._edges: dict[int, tuple[int, int]] = {}
         """By basket: (since when its edge is offered, when it was last), ms."""
         self._quarantined_ms: dict[int, int] = {}
@@ -89,9 +87,6 @@ class Surroundings:
 
     def adopt(self) -> list[Market] | None:
         """All rows of a generation that has come; None if none has."""
-        discoveries = self._desk.read().discoveries
-        if discoveries != self._discoveries:
-            self._discoveries, self._confirmed_ns = discoveries, time.monotonic_ns()
         if not self._table.changed():
             return None
         self.generation, rows = self._table.read()
@@ -199,8 +194,8 @@ class Surroundings:
             shapes=self._shapes,
         )
 
-    def standing(self, group: int = 0, basket: int = 0) -> risk.Standing:
-        """What the limits ask about."""
+    def standing(self, group: int = 0, basket: int = 0, rows: Sequence[int] = ()) -> risk.Standing:
+        """What the limits ask about; `rows`: the markets of which facts are to be believed."""
         state = self._chronicle.state
         now_ns, now_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
         pace = state.pace.get(group)
@@ -217,7 +212,8 @@ class Surroundings:
             baskets_this_hour={group: state.baskets_in_hour(group, now_ms)},
             edge_since_ms={basket: self._edges[basket][0]} if basket in self._edges else {},
             clock_offset_ms=self.signs.clock_offset_ms,
-            facts_age_ms=(now_ns - self._confirmed_ns) // 1_000_000,
+            facts_age_ms=(now_ns - min(map(self._table.confirmed_ns, rows), default=now_ns))
+            // 1_000_000,
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,
             held_up=self.held_up,

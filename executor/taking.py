@@ -66,7 +66,8 @@ class Taker:
         quotes = around.quotes(signal)
         situation = around.situation(quotes)
         market = around.markets.get(signal.leg_market[0])
-        standing = around.standing(market.group if market else 0, signal.basket)
+        rows = signal.leg_market[: signal.leg_count]
+        standing = around.standing(market.group if market else 0, signal.basket, rows)
         admitted: Admitted | Refusal = Refusal.OFF
         if self._stage.sending:
             admitted = admission.admit(signal, situation, standing, quotes, self.limits)

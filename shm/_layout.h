@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PT_LAYOUT_ID "3260a668"
+#define PT_LAYOUT_ID "89cd4aa1"
 #define PT_BOOK_LEVELS 16
 #define PT_MAX_LEGS 12
 #define PT_MARKETS_MAX 1024
@@ -203,6 +203,12 @@ _Static_assert(offsetof(pt_generation, generation) == 0, "offset of pt_generatio
 _Static_assert(offsetof(pt_generation, rows_used) == 8, "offset of pt_generation.rows_used");
 _Static_assert(offsetof(pt_generation, published_ns) == 16, "offset of pt_generation.published_ns");
 _Static_assert(offsetof(pt_generation, checksum) == 24, "offset of pt_generation.checksum");
+
+typedef struct {
+    uint64_t confirmed_ns[1024];
+} pt_facts_times;
+_Static_assert(sizeof(pt_facts_times) == 8192, "size of pt_facts_times");
+_Static_assert(offsetof(pt_facts_times, confirmed_ns) == 0, "offset of pt_facts_times.confirmed_ns");
 
 typedef struct {
     uint64_t key;

@@ -272,6 +272,15 @@ class Market(NamedTuple):
     slug: Text96
 
 
+class FactsTimes(NamedTuple):
+    """When the venue was last asked about the market in each row, and said what the row says.
+
+    Monotonic, 0: never. Single words, apart from the generation: time passes for each market alone.
+    """
+
+    confirmed_ns: Annotated[tuple[int, ...], Array(_U64, MARKETS_MAX)]
+
+
 # --- books ------------------------------------------------------------------------------------
 
 
@@ -907,6 +916,7 @@ SUPERVISION = Record(Supervision)
 SETTINGS_BLOB = Record(SettingsBlob)
 RELOADING = Record(Reloading)
 GENERATION = Record(Generation)
+FACTS_TIMES = Record(FactsTimes)
 MARKET = Record(Market)
 BOOK = Record(Book)
 UPDATE = Record(Update, head=COMMIT_BYTES)
@@ -935,6 +945,7 @@ RECORDS: tuple[Record[Any], ...] = (
     SETTINGS_BLOB,
     RELOADING,
     GENERATION,
+    FACTS_TIMES,
     MARKET,
     BOOK,
     UPDATE,

@@ -247,7 +247,7 @@ SEGMENTS: dict[str, SegmentPlan] = {
         ),
         SegmentPlan(
             "markets",
-            "which markets exist: one generation, replaced as a whole",
+            "which markets exist: one generation, replaced as a whole; how old its facts are",
             (
                 Section(
                     "markets",
@@ -256,6 +256,14 @@ SEGMENTS: dict[str, SegmentPlan] = {
                     1,
                     (Role.DESK,),
                     _EVERYONE,
+                ),
+                Section(
+                    "confirmed",
+                    Kind.PLAIN,
+                    ((layout.FACTS_TIMES, 1),),
+                    1,
+                    (Role.DESK,),
+                    (Role.EXECUTOR,),
                 ),
             ),
         ),

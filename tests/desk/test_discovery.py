@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -308,6 +309,9 @@ class Desk:
     def rows(self, state: MarketState = MarketState.ACTIVE) -> set[int]:
         return {row.key for row in self.reader.read()[1] if row.state == state}
 
+    def confirmed(self, row, since_ns: int) -> bool:
+        return since_ns <= self.reader.confirmed_ns(row.row) <= time.monotonic_ns()
+
     @property
     def generation(self) -> int:
         return self.reader.read()[0]
@@ -459,10 +463,37 @@ def test_a_ladder_that_could_not_be_asked_for_stays_as_long_as_it_lives(desk):
     desk.start()
     desk.round()
     desk.venue.answers["slug=bitcoin-above-on-november-25"] = Unreachable("x: HTTP 502")
+    asked_ns = time.monotonic_ns()
     for _ in range(ABSENT_ROUNDS + 2):
         desk.round()
     assert len(desk.rows()) == 44
     assert desk.generation == 1
+    # Its facts get older, and those of the others do not.
+    noon_ms = int(NOON.timestamp() * 1000)
+    confirmed = {(m.expiry_ms, desk.confirmed(m, asked_ns)) for m in desk.reader.read()[1]}
+    assert confirmed == {(noon_ms, True), (noon_ms + 86_400_000, False)}
+
+
+def test_a_market_is_confirmed_by_each_round_that_finds_it_and_by_nothing_else(desk):
+    began_ns = time.monotonic_ns()
+    desk.round()
+    rows = desk.reader.read()[1]
+    assert all(desk.confirmed(row, began_ns) for row in rows)
+    again_ns = time.monotonic_ns()
+    desk.discovery.tick()
+    desk.start()
+    gone = desk.venue.events[0]["markets"].pop()["conditionId"]  # once absent is not gone yet
+    desk.venue.clob[desk.venue.events[0]["markets"][0]["conditionId"]] = None
+    assert not any(desk.confirmed(row, again_ns) for row in rows)
+    desk.round()
+    assert len(desk.rows()) == 21
+    kept = [row for row in rows if row.key in desk.rows()]
+    unsure = {row.condition.hex() for row in kept if not desk.confirmed(row, again_ns)}
+    assert unsure == {gone.removeprefix("0x")}
+    desk.venue.answers["http"] = Unreachable("down")
+    later_ns = time.monotonic_ns()
+    desk.round()
+    assert not any(desk.confirmed(row, later_ns) for row in rows)
 
 
 def test_a_round_that_began_before_an_expiry_and_ends_after_it_brings_nothing_back(desk):

@@ -10,7 +10,7 @@ from executor.situation import Surroundings
 from executor.watching import Books
 from shm.codes import BookState, Role
 from shm.fabric import Fabric
-from shm.layout import BOOK, BOOK_LEVELS, DESK_STATS, EXECUTOR_STATS, REPORT
+from shm.layout import BOOK, BOOK_LEVELS, EXECUTOR_STATS, REPORT
 from shm.markets import MarketsWriter
 from shm.roles import RoleHolder
 from shm.settings import Settings
@@ -30,7 +30,6 @@ class Stand:
         ingest, desk = Fabric(segments, Role.INGEST), Fabric(segments, Role.DESK)
         self.feed = RoleHolder(ingest.segment("control", writable=True), Role.INGEST)
         self._books = ingest.write_table("books", BOOK)
-        self._desk = desk.counters("stats-desk.counters", DESK_STATS, write=True)
         self._markets = MarketsWriter(desk)
         self.engine = Fabric(segments, Role.ENGINE).consume("reports", REPORT)
         self.counters = self.fabric.counters("stats-executor.counters", EXECUTOR_STATS, write=True)
@@ -62,6 +61,7 @@ class Stand:
         """The journal is open, and the markets are known."""
         self.written.begin()
         self.publish()
+        self.confirm()
         self.around.adopt()
 
     def counted(self, name: str) -> int:
@@ -70,9 +70,9 @@ class Stand:
     def publish(self, generation: int = 1, markets=MARKETS) -> None:
         self._markets.publish(generation, markets)
 
-    def confirm(self) -> None:
+    def confirm(self, rows=tuple(market.row for market in MARKETS)) -> None:
         """Discovery has confirmed the facts."""
-        self._desk.add("discoveries")
+        self._markets.confirm(rows, time.monotonic_ns())
 
     def book(self, one, bids=(), asks=(), **some) -> None:
         """Publish a book of a market."""

@@ -157,15 +157,25 @@ def test_pace_and_counts_are_the_journals(stand):
     assert stand.around.standing(GROUP + 1).baskets_this_hour == {GROUP + 1: 0}
 
 
-def test_facts_are_as_old_as_their_last_confirmation(stand, monkeypatch):
+def test_facts_are_as_old_as_the_last_confirmation_of_each_leg(stand, monkeypatch):
+    def age_ms(*rows):
+        return stand.around.standing(rows=rows).facts_age_ms
+
     later = time.monotonic_ns() + 700 * 10**9
     monkeypatch.setattr(situation.time, "monotonic_ns", lambda: later)
-    assert stand.around.standing().facts_age_ms >= 699_000
+    assert age_ms(0, 1, 2) >= 699_000
+    stand.publish(2)
     stand.around.adopt()
-    assert stand.around.standing().facts_age_ms >= 699_000  # nobody has confirmed anything
-    stand.confirm()
-    stand.around.adopt()
-    assert stand.around.standing().facts_age_ms == 0
+    assert age_ms(0, 1, 2) >= 699_000  # a generation for another market's sake confirms nothing
+    stand.confirm([0, 2])
+    assert age_ms(0, 2) == 0
+    assert age_ms(1) >= 699_000
+    assert age_ms(0, 1, 2) >= 699_000  # one ladder that could not be asked for is not believed
+    assert age_ms() == 0  # a repair asks for no facts
+
+
+def test_a_market_that_was_never_confirmed_is_not_believed(stand):
+    assert stand.around.standing(rows=[9]).facts_age_ms == time.monotonic_ns() // 10**6
 
 
 def test_a_generation_is_taken_over_once_and_only_what_is_active(stand):

@@ -6,7 +6,7 @@ from shm.codes import Role
 from shm.control import SwitchBoard, SwitchPanel, read_settings
 from shm.errors import SegmentExists
 from shm.fabric import Fabric
-from shm.layout import BOOK
+from shm.layout import BOOK, MARKETS_MAX
 from shm.markets import MarketsReader, MarketsWriter, active
 from shm.roles import RoleLock
 from shm.segment import SHM_ROOT, list_files
@@ -63,6 +63,22 @@ def test_a_generation_of_markets_is_seen_whole(segments):
     assert not reader.changed()
     writer.publish(6, rows[:2])
     assert [row.row for row in reader.read()[1]] == [0, 1]
+
+
+def test_the_age_of_facts_is_a_rows_own_and_no_generation_changes_it(segments):
+    writer = MarketsWriter(Fabric(segments, Role.DESK))
+    reader = MarketsReader(Fabric(segments))
+    writer.publish(1, ladder([10, 20, 30]))
+    assert reader.confirmed_ns(MARKETS_MAX - 1) == reader.confirmed_ns(0) == 0
+    reader.read()
+    writer.confirm([0, MARKETS_MAX - 1], 70)
+    writer.confirm([2], 2**63)
+    assert not reader.changed()
+    writer.publish(2, ladder([10, 20, 30]))
+    assert [reader.confirmed_ns(row) for row in (0, 1, 2, 3)] == [70, 0, 2**63, 0]
+    assert reader.confirmed_ns(MARKETS_MAX - 1) == 70
+    with pytest.raises(IndexError):
+        reader.confirmed_ns(MARKETS_MAX)
 
 
 def test_the_trading_switch_is_off_until_desk_turns_it_on(segments):
