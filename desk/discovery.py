@@ -67,6 +67,8 @@ class Discovery:
         self._wanted_since = clock()
         self._absent_ladders = 0
         self._said: set[str] = set()
+        self._unreported = False
+        """Whether the last report could not be written: said once."""
         self.trouble: str | None = "not asked yet"
         """Why the last round failed, wholly or in part; None if it did not."""
         self.refused: list[Refused] = []
@@ -166,8 +168,18 @@ class Discovery:
         self.publish(self._wanted(found))
         told = {market.key for market in found.markets}
         self._writer.confirm((m.row for m in self._active() if m.key in told), asked_ns)
-        findings = Findings.of(self._generation, self._now_ms(), self.trouble, found, groups)
-        write_findings(self._settings.var_path, findings)
+        self._report(Findings.of(self._generation, self._now_ms(), self.trouble, found, groups))
+
+    def _report(self, findings: Findings) -> None:
+        """For people alone: a disk that is full ends nothing here (docs/reliability.md, D1)."""
+        try:
+            write_findings(self._settings.var_path, findings)
+        except OSError as error:
+            if not self._unreported:
+                _log.warning("the report of discovery cannot be written: %s", error)
+            self._unreported = True
+        else:
+            self._unreported = False
 
     def _complain(self, trouble: str | None) -> None:
         if trouble is not None:

@@ -67,12 +67,19 @@ def _rules(group: Group) -> Counter[str]:
 
 
 def write_findings(folder: Path, findings: Findings) -> None:
-    """Replace the file as a whole: a reader sees the old one or the new one."""
+    """Replace the file as a whole: a reader sees the old one or the new one.
+
+    `OSError` where there is no room for it; then what had been written is taken away again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / FILE_NAME
     half = target.with_suffix(".part")
-    half.write_bytes(msgspec.json.encode(findings))
-    half.replace(target)
+    try:
+        half.write_bytes(msgspec.json.encode(findings))
+        half.replace(target)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
 
 
 def read_findings(folder: Path) -> Findings | None:

@@ -17,12 +17,14 @@ from shm.codes import SUPERVISED, Role
 from shm.control import read_settings, require_settings
 from shm.errors import ConfigError, LiveRefused, PolytrioError, SegmentError
 from shm.fabric import Fabric
-from shm.kill import Kill, Request, being_armed, pressed, request_kill, standing
+from shm.kill import KILL, Kill, Request, being_armed, pressed, request_kill, standing
 from shm.layout import ACCOUNT, KILL_LATCH, KILLER_STATS, KillLatch
 from shm.process import start_ticks
 from shm.roles import RoleLock, RoleTable
 from shm.settings import Settings, load
+from shm.sources import named_instance
 from shm.stage import KILL_SIGNAL
+from shm.system import living_instances, living_stages
 
 LATCH_PATIENCE_S = 5.0
 CANCEL_PATIENCE_S = 15.0
@@ -38,11 +40,22 @@ class Unconfirmed(PolytrioError):
 
 
 def settings_of(instance: str | None, config: Path | None) -> Settings:
-    """Settings of the running system, else those of the file; a bad file does not stop a kill."""
+    """Settings of the running system, else those of the file.
+
+    A bad file does not stop a kill: what it is called, or that it is the only one that runs, leads
+    to a running system. Never to another one: `ConfigError` rather than that.
+    """
+    environment = dict(os.environ)
     try:
-        loaded = load(config, dict(os.environ))
-    except ConfigError:
-        running = _published(instance or Settings().instance)
+        loaded = load(config, environment)
+    except ConfigError as error:
+        named = instance or named_instance(config, environment)
+        living = [named] if named else living_instances()
+        if len(living) > 1:
+            raise ConfigError(
+                f"{error}; {', '.join(living)} run: name one of them with --instance"
+            ) from None
+        running = _published(living[0]) if living else None
         if running is None:
             raise
         return running
@@ -105,8 +118,7 @@ def watched(instance: str) -> Watched | None:
         found = Watched(instance)
     except SegmentError:
         return None
-    alive = any(RoleLock(instance, role).held_by_anyone() for role in SUPERVISED)
-    return found if alive else None
+    return found if living_stages(instance) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,8 @@ class Killed:
     cancelled_after_ms: float | None = None
     credentials: bool = False
     nonce: int = 0
+    unwatched: str = ""
+    """The file that was made for stages that run and whose memory is another version's."""
 
     @property
     def confirmed(self) -> bool:
@@ -151,6 +165,11 @@ class Killed:
                 else f"no KILL file could be made for instance {self.instance!r}, and nothing runs"
             ]
         found = [f"kill asked for: {self.request.value}"]
+        if self.unwatched:
+            found.append(
+                f"NOT CONFIRMED: {self.instance!r} runs, made by another version of polytrio"
+            )
+            return [*found, f"its stages stop if they look for {self.unwatched}"]
         if self.latched_after_ms is None:
             found.append("NOT CONFIRMED: the latch is not set; is the killer running?")
         else:
@@ -170,7 +189,9 @@ def kill(settings: Settings, reason: str) -> Killed:
     request = request_kill(settings.var_path, operator(), reason)
     switch = watched(settings.instance)
     if switch is None:
-        return Killed(settings.instance, request, running=False)
+        running = bool(living_stages(settings.instance))
+        path = str(settings.var_path.absolute() / KILL) if running else ""
+        return Killed(settings.instance, request, running=running, unwatched=path)
     if not request.stands:
         switch.signal_all()
     latch = waited(lambda: switch.latch if switch.latch.latched else None, LATCH_PATIENCE_S)

@@ -6,6 +6,9 @@ import msgspec
 
 from executor.http import NoReply, Reply
 
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding raises for bytes that are not what they should be; depth is checked also of fields
+that nobody wants."""
 _OK = 200
 _SHOWN_BYTES = 120
 
@@ -16,7 +19,7 @@ def read_as(answer: Reply | NoReply, model: type[Any]) -> Any:
         return None
     try:
         return msgspec.json.decode(answer.body, type=model)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from executor.answers import UNREADABLE
 from executor.credentials import RequestSigner
 from executor.http import HttpConnection, NoReply, Origin, Reply
 
@@ -23,6 +24,7 @@ TIMEOUT_S = 2.0
 PROBE_EVERY_S = 10.0
 WARM_EVERY_S = 0.5
 RETRY_AFTER_MAX_S = 60
+TIME_DIGITS_MAX = 12
 CLOCK_TRUST_S = 2.0
 """Less difference between the clocks than this is the answer's way, not a wrong clock."""
 ModelT = TypeVar("ModelT")
@@ -91,9 +93,10 @@ class CancelLine:
             return
         asked_s = time.time()
         answer = await connection.request("GET", "/time", {}, timeout_s=TIMEOUT_S)
-        if isinstance(answer, Reply) and answer.status == _OK and answer.body.strip().isdigit():
+        told = answer.body.strip() if isinstance(answer, Reply) and answer.status == _OK else b""
+        if told.isdigit() and len(told) <= TIME_DIGITS_MAX:
             # Whole seconds, of some moment between question and answer.
-            ahead_s = int(answer.body) + 0.5 - (asked_s + time.time()) / 2
+            ahead_s = int(told) + 0.5 - (asked_s + time.time()) / 2
             self.clock_ahead_s = ahead_s if abs(ahead_s) > CLOCK_TRUST_S else 0.0
 
     def _free(self) -> HttpConnection | None:
@@ -169,5 +172,5 @@ def judge(answer: Reply | NoReply) -> Done | NotDone:
 def _decoded(body: bytes, model: type[ModelT]) -> ModelT | None:
     try:
         return msgspec.json.decode(body, type=model)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -18,7 +18,7 @@ from typing import NoReturn
 import msgspec
 
 from executor import examination as exam
-from executor.answers import read_as, said
+from executor.answers import UNREADABLE, read_as, said
 from executor.auth import l1_headers
 from executor.credentials import Credentials, RequestSigner
 from executor.curve import recovered
@@ -288,7 +288,7 @@ def listed_by(rows: Iterable[_Market]) -> dict[Exchange, str]:
 def _first(ids: str) -> str:
     try:
         return next(iter(msgspec.json.decode(ids, type=list[str])), "")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""
 
 

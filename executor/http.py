@@ -6,7 +6,6 @@ retries, no redirects, no cookies.
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import time
@@ -23,6 +22,9 @@ from shm.errors import ConfigError
 USER_AGENT = "polytrio"
 CONNECT_TIMEOUT_S = 5.0
 REPLY_BYTES_MAX = 8 * 2**20
+RETRY_AFTER_DIGITS_MAX = 6
+_FINAL = 200
+"""The first status that is the answer; what comes before only announces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,11 @@ class _Protocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def _asked(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._waiter is not None and not self._waiter.done()
+
     def _finish(self, outcome: Reply | NoReply) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(outcome)
@@ -230,9 +237,12 @@ class _Protocol(asyncio.Protocol):
         self._transport = stream
 
     def data_received(self, data: bytes) -> None:
+        if not self._asked:
+            self.abort()  # it would be taken for the next one's answer
+            return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._finish(NoReply(sent=True, reason=f"not HTTP: {error}"))
             self.abort()
 
@@ -244,8 +254,9 @@ class _Protocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
-            with contextlib.suppress(ValueError):  # the header may hold a date: then no number
-                self._retry_after_s = int(value)
+            # The header may hold a date, or nonsense: then no number.
+            plain = value.isdigit() and len(value) <= RETRY_AFTER_DIGITS_MAX
+            self._retry_after_s = int(value) if plain else 0
 
     def on_body(self, chunk: bytes) -> None:
         self._body_bytes += len(chunk)
@@ -256,7 +267,13 @@ class _Protocol(asyncio.Protocol):
         self._body.append(chunk)
 
     def on_message_complete(self) -> None:
+        if not self._asked:
+            self.abort()
+            return
         status = self._parser.get_status_code()
+        if status < _FINAL:
+            self._body, self._body_bytes, self._retry_after_s = [], 0, 0
+            return
         keep = self._parser.should_keep_alive()
         self._finish(Reply(status, b"".join(self._body), self._retry_after_s))
         self._reset()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from executor.answers import UNREADABLE
 from executor.http import NoReply, Reply
 from executor.wire import ErrorReply, OrderReply
 from shm.codes import LegReason, LegState
@@ -114,7 +115,7 @@ def _whole(status: int, body: bytes) -> LegOutcome:
     """One outcome for all legs, from an answer that is no array."""
     try:
         text = _decode_error(body.decode()).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         text = ""
     known = _by_text(text) if text else None
     if known is not None:
@@ -138,7 +139,7 @@ def classify(answer: Reply | NoReply, hashes: Sequence[str]) -> list[LegOutcome]
         return [_whole(answer.status, answer.body)] * len(hashes)
     try:
         replies = _decode_batch(answer.body.decode())  # msgspec does not look into what it skips
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return [_whole(answer.status, answer.body)] * len(hashes)
     return _matched(replies, hashes)
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 import msgspec
 import websockets
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
+from executor.answers import UNREADABLE
 from executor.auth import Credentials
 from executor.wire import Trade
+from shm.direct import connect_directly
 
 PING_EVERY_S = 10.0
 RECONNECT_BASE_S = 0.25
@@ -41,7 +43,7 @@ def trades_in(frame: bytes) -> list[Trade] | None:
         is_array = stripped.startswith(b"[")
         parts = _decode_parts(stripped) if is_array else [msgspec.Raw(stripped)]
         return [_decode_trade(part) for part in parts if _decode_head(part).event_type == "trade"]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -76,7 +78,7 @@ class UserChannel:
         failures = 0
         while True:
             try:
-                async with connect(
+                async with connect_directly(
                     self._url,
                     max_size=FRAME_BYTES_MAX,
                     open_timeout=OPEN_TIMEOUT_S,

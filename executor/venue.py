@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from executor.answers import UNREADABLE
 from executor.auth import Credentials, RequestSigner, l1_headers
 from executor.batch import Account
 from executor.clocks import offset_ms
@@ -257,7 +258,7 @@ class Venue:
             return _refusal(answer)
         try:
             return msgspec.json.decode(answer.body, type=model)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Unavailable(f"unreadable answer: {error}")
 
 
@@ -271,7 +272,7 @@ def _base_units(text: str) -> int | Unavailable:
 def _says_unknown(answer: Reply) -> bool:
     try:
         text = msgspec.json.decode(answer.body, type=ErrorReply).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return _UNKNOWN in text.lower()
 
@@ -293,7 +294,7 @@ def _refusal(answer: Reply) -> Unavailable:
     """An HTTP error in words."""
     try:
         text = msgspec.json.decode(answer.body, type=ErrorReply).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         text = answer.body[:120].decode("ascii", "replace")
     known = REFUSALS.get(answer.status)
     if known is None:

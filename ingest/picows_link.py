@@ -185,7 +185,11 @@ async def open_link(connection: Connection, url: str, longest: int) -> Session:
 
     try:
         await ws_connect(
-            listen, url, max_frame_size=longest, extra_headers={"User-Agent": USER_AGENT}
+            listen,
+            url,
+            max_frame_size=longest,
+            max_redirects=0,
+            extra_headers={"User-Agent": USER_AGENT},
         )
     except TimeoutError:
         raise CannotConnect("no answer to the connection request") from None

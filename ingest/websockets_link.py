@@ -10,9 +10,10 @@ import time
 from collections.abc import Coroutine
 
 import websockets
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from ingest.connection import USER_AGENT, CannotConnect, Connection
+from shm.direct import connect_directly
 
 OPEN_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
@@ -77,12 +78,11 @@ class Session:
 async def open_link(connection: Connection, url: str, longest: int) -> Session:
     """See ingest.connection.Opener."""
     try:
-        socket = await connect(
+        socket = await connect_directly(
             url,
             compression=None,
             max_size=longest,
             user_agent_header=USER_AGENT,
-            proxy=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,  # the venue wants the word PING

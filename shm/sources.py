@@ -64,6 +64,21 @@ def read(
     return _load(path or DEFAULT_FILE, used, read_file, must_exist=path is not None)
 
 
+def named_instance(
+    path: Path | None, environment: Mapping[str, str], read_file: ReadFile = plainly
+) -> str | None:
+    """The system's name, whatever is wrong with all other settings; None if nobody can say it."""
+    variable = f"{ENV_PREFIX}INSTANCE"
+    try:
+        tree = _tree_of(path or DEFAULT_FILE, read_file, must_exist=path is not None) or {}
+    except ConfigError:
+        tree = {"instance": None}
+    if variable in environment:
+        _override(tree, variable, environment[variable])
+    name = tree.get("instance", Settings().instance)
+    return name if isinstance(name, str) else None
+
+
 def read_again(origin: Origin, read_file: ReadFile = plainly) -> Loaded:
     """Read what an earlier tree was made from once more; a file that is gone is an error."""
     if not origin.file:

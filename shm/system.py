@@ -1,16 +1,18 @@
 """Making and removing all segments of an instance: the first and the last act of a run."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from shm.codes import Role, StageState
+from shm.codes import SUPERVISED, Role, StageState
 from shm.control import publish_settings
-from shm.errors import SegmentError, SegmentExists
+from shm.errors import RoleTaken, SegmentError, SegmentExists
 from shm.fabric import Fabric
 from shm.leftovers import remove_leftovers
 from shm.origin import Origin
 from shm.roles import RoleHolder, RoleLock
-from shm.segment import create, destroy, list_files
-from shm.segments import LAYOUT_ID, SEGMENTS
+from shm.segment import SHM_ROOT, create, destroy, list_files
+from shm.segments import APP, LAYOUT_ID, SEGMENTS
 from shm.settings import Settings
 from shm.sources import Loaded, derived
 
@@ -18,6 +20,23 @@ from shm.sources import Loaded, derived
 def living_roles(instance: str) -> list[str]:
     """Labels of the roles that some process holds now."""
     return [role.label for role in Role if RoleLock(instance, role).held_by_anyone()]
+
+
+def living_stages(instance: str) -> list[str]:
+    """Labels of the supervised roles that some process holds now."""
+    return [role.label for role in SUPERVISED if RoleLock(instance, role).held_by_anyone()]
+
+
+def living_instances(root: Path = SHM_ROOT) -> list[str]:
+    """Names of the systems of this user of which any stage runs, of whatever version."""
+    locks = root.glob(f"{APP}.*.*.lock")
+    names = sorted({path.name.removeprefix(f"{APP}.").rsplit(".", 2)[0] for path in locks})
+    living = []
+    for name in names:
+        with suppress(RoleTaken):  # another user's
+            if living_stages(name):
+                living.append(name)
+    return living
 
 
 def create_all(settings: Settings, origin: Origin | None = None) -> Fabric:

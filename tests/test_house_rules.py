@@ -41,7 +41,7 @@ ONLY_HERE = {
     "coincurve": {"executor/curve.py"},
     "sha3": {"executor/keccak.py"},
     "httptools": {"executor/http.py"},
-    "websockets": {"executor/user.py", "ingest/websockets_link.py"},
+    "websockets": {"shm/direct.py", "executor/user.py", "ingest/websockets_link.py"},
     "eth_account": {"sim/ethereum.py"},
     "textual": {"shm/screen.py"},
     "uvloop": {"shm/stage.py"},

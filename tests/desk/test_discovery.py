@@ -505,6 +505,21 @@ def test_a_round_that_began_before_an_expiry_and_ends_after_it_brings_nothing_ba
     assert desk.rows() == set()
 
 
+def test_d1_a_full_disk_costs_the_report_and_nothing_else(desk, caplog):
+    folder = desk.settings.var_path
+    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(3):
+        (folder / "discovery.part").symlink_to("/dev/full")
+        desk.round()
+        assert not (folder / "discovery.part").is_symlink()
+    assert len(desk.rows()) == 22
+    assert desk.discovery.trouble is None
+    assert caplog.text.count("No space left on device") == 1
+    assert read_findings(folder) is None
+    desk.round()
+    assert read_findings(folder).generation == 1
+
+
 def test_families_that_differ_are_kept_counted_and_written_down(desk, caplog):
     desk.venue.events = Ladder("BTC", NOON, candles=("12:00", "closing at 12:00")).events()
     with caplog.at_level("INFO"):

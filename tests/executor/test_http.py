@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import httptools
 import pytest
 
 from executor.counting import METER
@@ -138,14 +139,78 @@ def test_an_answer_in_pieces_and_in_chunks_is_put_together():
 
 def test_retry_after_is_read_and_nonsense_in_it_is_not():
     async def serve(reader, writer):
-        for value in ("79", "Tue, 01 Dec 2026 00:00:00 GMT"):
+        for value in nonsense:
             await read_request(reader)
             writer.write(answer(b"", "429 Too Many", f"Retry-After: {value}\r\n"))
 
     async def act(connection):
-        return [await get(connection), await get(connection)]
+        return [(await get(connection)).retry_after_s for _ in nonsense]
 
-    assert [reply.retry_after_s for reply in run(serve, act)] == [79, 0]
+    nonsense = ("79", "Tue, 01 Dec 2026 00:00:00 GMT", "-7", "9" * 4_000, "1_0", "+5", "")
+    assert run(serve, act) == [79, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_interim_answer_is_not_the_answer(together):
+    async def serve(reader, writer):
+        for body in (b"one", b"two"):
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </x>\r\n\r\n")
+            if not together:
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            writer.write(answer(body))
+
+    async def act(connection):
+        return await get(connection), await get(connection)
+
+    assert run(serve, act) == (Reply(200, b"one"), Reply(200, b"two"))
+
+
+def test_a_venue_that_wants_to_speak_another_protocol_is_a_doubt():
+    async def serve(reader, writer):
+        await read_request(reader)
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+        )
+        await writer.drain()
+        await asyncio.sleep(1)
+
+    async def act(connection):
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, told: raised.append(told.get("exception")))
+        return await get(connection)
+
+    raised: list[object] = []  # in a stage, whatever is raised in a callback ends the process
+    outcome = run(serve, act)
+    assert isinstance(outcome, NoReply)
+    assert outcome.sent
+    assert not any(isinstance(one, httptools.HttpParserUpgrade) for one in raised)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_nobody_asked_for_is_never_taken_for_the_next_ones_answer(together):
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(writer)
+        while True:
+            await read_request(reader)
+            said = answer(b"right")
+            if len(connections) == 1:
+                if together:
+                    said += answer(b"unasked")
+                else:
+                    asyncio.get_running_loop().call_later(0.05, writer.write, answer(b"unasked"))
+            writer.write(said)
+
+    async def act(connection):
+        first = await get(connection)
+        await asyncio.sleep(0.1)
+        return first, await get(connection)
+
+    assert run(serve, act) == (Reply(200, b"right"), Reply(200, b"right"))
+    assert len(connections) == 2
 
 
 def test_no_server_means_that_nothing_left():

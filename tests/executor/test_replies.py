@@ -104,7 +104,11 @@ def test_an_unknown_reason_is_doubt_and_not_refusal():
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 200, 301])
-@pytest.mark.parametrize("body", [b"", b"<html>", b'"ok"', b"{}", b"[", b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b'"ok"', b"{}", b"[", b"\xff", b"null", b"[" * 5_000, b'{"x":' * 5_000],
+    ids=range(9),
+)
 def test_an_unreadable_answer_is_doubt(status, body):
     assert states(status, body) == [LegState.DOUBT] * 3
 

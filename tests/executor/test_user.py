@@ -1,11 +1,18 @@
-"""User channel: trades are found among whatever else arrives."""
+"""User channel: trades are found among whatever else arrives; it goes where it was told to go."""
 
+import asyncio
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.server import serve
 
-from executor.user import trades_in
+from executor.auth import Credentials
+from executor.user import UserChannel, trades_in
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+"""Deeper than any decoder of ours goes."""
 
 TRADE = {"event_type": "trade", "id": "1", "taker_order_id": "0x1", "asset_id": "7", "side": "BUY",
          "price": "0.5", "size": "1", "status": "MATCHED"}  # fmt: skip
@@ -21,6 +28,8 @@ def test_trades_are_found_alone_and_among_order_events():
 
 def test_what_cannot_be_understood_is_said_to_be_so():
     assert trades_in(b"{") is None
+    assert trades_in(b'{"event_type":"trade","x":' + DEEP + b"}") is None
+    assert trades_in(b'[{"x":' + DEEP + b"}]") is None
     assert trades_in(json.dumps(TRADE | {"size": 5}).encode()) is None
 
 
@@ -30,6 +39,75 @@ def test_the_recorded_user_messages_are_understood(shared):
         is_trade = "user_trade" in path.name
         assert trades is not None
         assert len(trades) == is_trade, path.name
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_what_is_said_first_is_said_to_nobody_whom_the_venue_names(status):
+    async def act():
+        heard = []
+
+        async def elsewhere(socket):
+            heard.append(await socket.recv())
+
+        def away(connection, _request):
+            reply = connection.respond(status, "")
+            reply.headers["Location"] = f"ws://127.0.0.1:{port_of(other)}/ws/user"
+            asked.set()
+            return reply
+
+        asked = asyncio.Event()
+        async with (
+            serve(elsewhere, "127.0.0.1", 0) as other,
+            serve(elsewhere, "127.0.0.1", 0, process_request=away) as venue,
+        ):
+            await listened(f"ws://127.0.0.1:{port_of(venue)}/ws/user", asked)
+        return heard
+
+    assert asyncio.run(act()) == []
+
+
+def test_no_proxy_of_the_environment_is_asked(monkeypatch):
+    async def act():
+        heard, asked = asyncio.Event(), []
+
+        async def proxy(_reader, writer):
+            asked.append(True)
+            writer.close()
+
+        async def venue(socket):
+            await socket.recv()
+            heard.set()
+
+        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as between:
+            address = f"http://127.0.0.1:{port_of(between)}"
+            for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
+                monkeypatch.setenv(name, address)
+                monkeypatch.setenv(name.upper(), address)
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            async with serve(venue, "127.0.0.1", 0) as server:
+                await listened(f"ws://127.0.0.1:{port_of(server)}/ws/user", heard)
+        return asked
+
+    assert asyncio.run(act()) == []
+
+
+def port_of(server) -> int:
+    return server.sockets[0].getsockname()[1]
+
+
+async def listened(url: str, until: asyncio.Event) -> None:
+    """The channel runs until then, and a moment longer."""
+    channel = UserChannel(url, Credentials("key", "c2VjcmV0", "phrase"), print, lambda _name: None)
+    running = asyncio.ensure_future(channel.run())
+    try:
+        async with asyncio.timeout(20):
+            await until.wait()
+        await asyncio.sleep(0.1)
+        assert not running.done(), running.exception()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 @given(st.binary(max_size=100))

@@ -112,6 +112,39 @@ def test_the_greeting_is_sent_first_and_frames_come_whole(library):
     assert owner.counts["pongs_received"] == 1
 
 
+def test_no_redirect_is_followed_and_no_proxy_asked(library, monkeypatch):
+    led, asked = [], []
+
+    async def handler(socket):
+        led.append(await socket.recv())
+
+    async def proxy(_reader, writer):
+        asked.append(True)
+        writer.close()
+
+    def away(connection, _request):
+        reply = connection.respond(302, "")
+        reply.headers["Location"] = f"ws://127.0.0.1:{others[0]}/ws/market"
+        return reply
+
+    async def act(owner, connection, task):
+        await until(lambda: owner.counts.get("reconnects", 0) >= 2)
+
+    async def all_of_it():
+        async with (
+            serve(handler, "127.0.0.1", 0) as other,
+            await asyncio.start_server(proxy, "127.0.0.1", 0) as between,
+        ):
+            others[:] = [server.sockets[0].getsockname()[1] for server in (other, between)]
+            for name in ("http_proxy", "https_proxy", "ws_proxy", "all_proxy"):
+                monkeypatch.setenv(name, f"http://127.0.0.1:{others[1]}")
+            await against(handler, act, fast(library), process_request=away)
+
+    others: list[int] = []
+    asyncio.run(all_of_it())
+    assert (led, asked) == ([], [])
+
+
 def test_a_lost_connection_is_told_and_made_again(library):
     async def handler(socket):
         await socket.send("hello")
