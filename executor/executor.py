@@ -52,6 +52,7 @@ from shm.errors import VenueRefused
 from shm.layout import EXECUTOR_STATS, SIGNAL, Market
 from shm.limits import RiskSettings
 from shm.records import Kind
+from shm.settings import ExecutorSettings
 from shm.stage import Stage
 from shm.units import format_token
 
@@ -282,14 +283,14 @@ class Executor:
             self._chronicle.say(Kind.MARK, records.Mark(signs.now_ms, signs.worth_usd_e6))
 
     def _take_settings(self) -> None:
-        before = self._taker.limits[1]
+        before = self._taker.limits
         settings = self._stage.take_settings()
         if settings is None:
             return
-        self._taker.limits = (settings.executor, settings.risk)
+        after = self._taker.limits = (settings.executor, settings.risk)
         self._around.limit_tempo(settings.risk)
-        if before != settings.risk:
-            row = records.Limits(_crc(before), _crc(settings.risk), b"settings")
+        if before != after:
+            row = records.Limits(_crc(before), _crc(after), b"settings")
             self._chronicle.say(Kind.LIMITS, row)
 
     def _require(self) -> None:
@@ -365,8 +366,8 @@ def _is_new(market: Market, tokens: dict[str, Any]) -> bool:
     return known is None or known[0] != market_of(market_row(market))
 
 
-def _crc(settings: RiskSettings) -> int:
-    return zlib.crc32(msgspec.json.encode(settings))
+def _crc(limits: tuple[ExecutorSettings, RiskSettings]) -> int:
+    return zlib.crc32(msgspec.json.encode(limits))
 
 
 async def work(stage: Stage) -> None:

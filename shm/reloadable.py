@@ -62,48 +62,57 @@ NEEDS_RESTART = {
 
 
 SAFER: dict[str, Literal["less", "more"]] = {
-    "max_order_usd_e6": "less",
-    "max_order_equity_bps": "less",
-    "max_order_shares": "less",
-    "collar_ticks": "less",
-    "collar_bps": "less",
-    "max_edge_bps": "less",
-    "max_edge_age_ms": "less",
-    "quarantine_ms": "more",
-    "max_market_usd_e6": "less",
-    "max_group_usd_e6": "less",
-    "max_day_usd_e6": "less",
-    "max_total_usd_e6": "less",
-    "max_total_equity_bps": "less",
-    "max_naked_usd_e6": "less",
-    "max_naked_ms": "less",
-    "cash_margin_bps": "more",
-    "orders_per_second": "less",
-    "orders_burst": "less",
-    "orders_per_day": "less",
-    "group_pause_ms": "more",
-    "group_per_hour": "less",
-    "max_doubt_group": "less",
-    "max_doubt": "less",
-    "max_quote_age_ms": "less",
-    "max_feed_silence_ms": "less",
-    "max_metadata_age_s": "less",
-    "clock_block_ms": "less",
-    "clock_halt_ms": "less",
-    "max_loss_usd_e6": "less",
-    "max_loss_equity_bps": "less",
-    "max_drawdown_bps": "less",
-    "max_refusals": "less",
-    "max_refusal_bps": "less",
-    "max_settlement_failures": "less",
-    "max_unsettled_s": "less",
-    "tolerance_size_e6": "less",
-    "tolerance_usd_e6": "less",
-    "fence_end_s": "more",
-    "fence_restart_s": "more",
+    "risk.max_order_usd_e6": "less",
+    "risk.max_order_equity_bps": "less",
+    "risk.max_order_shares": "less",
+    "risk.collar_ticks": "less",
+    "risk.collar_bps": "less",
+    "risk.max_edge_bps": "less",
+    "risk.max_edge_age_ms": "less",
+    "risk.quarantine_ms": "more",
+    "risk.max_market_usd_e6": "less",
+    "risk.max_group_usd_e6": "less",
+    "risk.max_day_usd_e6": "less",
+    "risk.max_total_usd_e6": "less",
+    "risk.max_total_equity_bps": "less",
+    "risk.max_naked_usd_e6": "less",
+    "risk.max_naked_ms": "less",
+    "risk.cash_margin_bps": "more",
+    "risk.orders_per_second": "less",
+    "risk.orders_burst": "less",
+    "risk.orders_per_day": "less",
+    "risk.group_pause_ms": "more",
+    "risk.group_per_hour": "less",
+    "risk.max_doubt_group": "less",
+    "risk.max_doubt": "less",
+    "risk.max_quote_age_ms": "less",
+    "risk.max_feed_silence_ms": "less",
+    "risk.max_metadata_age_s": "less",
+    "risk.clock_block_ms": "less",
+    "risk.clock_halt_ms": "less",
+    "risk.max_loss_usd_e6": "less",
+    "risk.max_loss_equity_bps": "less",
+    "risk.max_drawdown_bps": "less",
+    "risk.max_refusals": "less",
+    "risk.max_refusal_bps": "less",
+    "risk.max_settlement_failures": "less",
+    "risk.max_unsettled_s": "less",
+    "risk.tolerance_size_e6": "less",
+    "risk.tolerance_usd_e6": "less",
+    "risk.fence_end_s": "more",
+    "risk.fence_restart_s": "more",
+    "executor.max_signal_age_ms": "less",
+    "executor.max_basket_usd_e6": "less",
+    "executor.cash_reserve_usd_e6": "more",
+    "executor.doubt_settle_ms": "more",
+    "engine.max_book_age_ms": "less",
+    "engine.max_leg_skew_ms": "less",
+    "engine.max_ingest_silence_ms": "less",
+    "engine.max_leg_loss_usd_e6": "less",
+    "ingest.data_silence_ms": "less",
 }
-"""Limit of `risk` -> which way it allows less. That way it changes at once; the other way is more
-risk than whoever armed the system knew of, and needs a restart (with real money, arming, too)."""
+"""Limit -> which way it allows less. That way it changes at once; the other way is more risk than
+whoever armed the system knew of, and needs a restart (with real money, arming, too)."""
 
 
 class Change(NamedTuple):
@@ -124,16 +133,19 @@ def restart_reason(change: Change) -> str | None:
     """Why a change needs a restart; None if it does not."""
     if change.key == "execution" and "live" in (change.before, change.after):
         return "paper and live are different wallets"
-    section, _, limit = change.key.partition(".")
-    if section == "risk" and _loosens(limit, change):
+    if _loosens(change):
         return "a limit may only be tightened while it runs"
     return _lookup(change.key, NEEDS_RESTART)
 
 
-def _loosens(limit: str, change: Change) -> bool:
-    if SAFER[limit] == "less":
-        return bool(change.after > change.before)
-    return bool(change.after < change.before)
+def _loosens(change: Change) -> bool:
+    match SAFER.get(change.key):
+        case "less":
+            return bool(change.after > change.before)
+        case "more":
+            return bool(change.after < change.before)
+        case _:
+            return False
 
 
 def follower(key: str) -> str | None:
