@@ -46,7 +46,10 @@ class Ladder:
         self.sizes: dict[int, int] = {}
 
     def replace(self, levels: list[Level]) -> None:
-        """Forget everything and take these levels; a repeated price counts with its last size."""
+        """Forget everything and take these levels; a repeated price counts with its last size.
+
+        A size of 0 is no level here, and takes none away: a snapshot says what is there.
+        """
         self.sizes = {price_e4: size_e6 for price_e4, size_e6 in levels if size_e6}
         self.prices = sorted(self.sizes)
 

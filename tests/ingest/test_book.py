@@ -1,7 +1,7 @@
 """Book: absolute sizes, best by comparison, believed only on top of a snapshot."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.book import NEXT_STATE, Book, Input
@@ -18,11 +18,16 @@ def expected(levels: dict[int, int], *, best_high: bool) -> list[tuple[int, int]
     return kept[:BOOK_LEVELS]
 
 
+def there(levels: list[tuple[int, int]]) -> dict[int, int]:
+    return {price_e4: size_e6 for price_e4, size_e6 in levels if size_e6}
+
+
+@example([(1, 1), (1, 0)], [(2, 0), (2, 1), (2, 0)], [])
 @given(LEVELS, LEVELS, st.lists(st.tuples(st.sampled_from([Side.BUY, Side.SELL]), PRICES, SIZES)))
 def test_the_book_is_a_dictionary_of_levels_with_the_best_ones_first(bids, asks, changes):
     book = Book()
     book.replace(1, bids, asks)
-    sides = {Side.BUY: dict(bids), Side.SELL: dict(asks)}
+    sides = {Side.BUY: there(bids), Side.SELL: there(asks)}
     for side, price_e4, size_e6 in changes:
         book.change(2, side, price_e4, size_e6)
         sides[side][price_e4] = size_e6
