@@ -9,6 +9,7 @@ import pytest
 
 from sim.chronicle import chronicle, missing_lines
 from sim.exposure import Caps
+from sim.quotes import ON_ITS_WAY_NS
 from sim.verdict import (
     Claim,
     c1_once,
@@ -278,10 +279,19 @@ def test_c8_finds_orders_of_one_who_hears_nothing(lines):
     assert {"nobody was subscribed" in one.text for one in found} == {True}
 
 
-def test_c8_finds_orders_after_the_socket_has_closed(lines):
+@pytest.mark.parametrize("what", ["close", "unsubscribe"])
+def test_c8_finds_orders_after_the_socket_has_closed_but_not_those_on_their_way_then(lines, what):
     (subscribed,) = of(lines, "socket", what="subscribe")
-    after(lines, subscribed, subscribed, what="close")
+    posts = of(lines, "request", place="POST /orders")
+    first_ns, last_ns = posts[0]["mono_ns"], posts[-1]["mono_ns"]
+    after(lines, subscribed, subscribed, what=what, mono_ns=last_ns - ON_ITS_WAY_NS)
+    ended = lines[lines.index(subscribed) + 1]
+    assert c8_fresh(chronicle(lines), 500) == []
+    ended["mono_ns"] = first_ns - ON_ITS_WAY_NS - 1
     assert len(c8_fresh(chronicle(lines), 500)) == 8
+    # Who asks for the book again is not blind meanwhile, however long ago.
+    after(lines, ended, subscribed, mono_ns=ended["mono_ns"] + 1)
+    assert c8_fresh(chronicle(lines), 500) == []
 
 
 def test_c8_finds_orders_on_quotes_that_were_withheld_too_long(lines):
