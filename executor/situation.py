@@ -195,7 +195,10 @@ class Surroundings:
         )
 
     def standing(self, group: int = 0, basket: int = 0, rows: Sequence[int] = ()) -> risk.Standing:
-        """What the limits ask about; `rows`: the markets of which facts are to be believed."""
+        """What the limits ask about; `rows`: the markets of which facts are to be believed.
+
+        A row that is no known market has none (a signal may say anything): the gate refuses it.
+        """
         state = self._chronicle.state
         now_ns, now_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
         pace = state.pace.get(group)
@@ -212,13 +215,17 @@ class Surroundings:
             baskets_this_hour={group: state.baskets_in_hour(group, now_ms)},
             edge_since_ms={basket: self._edges[basket][0]} if basket in self._edges else {},
             clock_offset_ms=self.signs.clock_offset_ms,
-            facts_age_ms=(now_ns - min(map(self._table.confirmed_ns, rows), default=now_ns))
-            // 1_000_000,
+            facts_age_ms=(now_ns - self._confirmed_ns(rows, now_ns)) // 1_000_000,
             feed_silence_ns=self._books.feed_silence_ns(),
             restarted_ms=self.signs.restarted_ms,
             held_up=self.held_up,
             quarantined=now_ms < self._quarantined_ms.get(group, 0),
         )
+
+    def _confirmed_ns(self, rows: Sequence[int], now_ns: int) -> int:
+        """When the one was confirmed that has waited longest; now, where there is none."""
+        known = [self._table.confirmed_ns(row) for row in rows if row in self.markets]
+        return min(known, default=now_ns)
 
     def objection(self, decided_ns: int) -> Refusal | None:
         """What has come up against orders while they were signed and written; see LookAgain.

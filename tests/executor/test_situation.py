@@ -175,8 +175,12 @@ def test_facts_are_as_old_as_the_last_confirmation_of_each_leg(stand, monkeypatc
     assert age_ms() == 0  # a repair asks for no facts
 
 
-def test_a_market_that_was_never_confirmed_is_not_believed(stand):
-    assert stand.around.standing(rows=[9]).facts_age_ms == time.monotonic_ns() // 10**6
+def test_a_market_that_was_never_confirmed_is_not_believed(stand, monkeypatch):
+    stand.publish(2, [*MARKETS, MARKETS[0]._replace(row=3, key=4)])
+    stand.around.adopt()
+    now_ns = time.monotonic_ns()
+    monkeypatch.setattr(situation.time, "monotonic_ns", lambda: now_ns)
+    assert stand.around.standing(rows=[3]).facts_age_ms == now_ns // 10**6
 
 
 def test_a_generation_is_taken_over_once_and_only_what_is_active(stand):

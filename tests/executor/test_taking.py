@@ -1,5 +1,6 @@
 """Taking: what a refusal means for the signals that follow, and whose word the engine hears."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from executor import taking
 from executor.gate import Admitted
 from executor.taking import Taker
 from shm.codes import Refusal, ReportKind
+from shm.layout import MARKETS_MAX
 from tests.executor.stand import Stand
 from tests.executor.test_gate import signal
 from tests.executor.written import MARKETS
@@ -49,3 +51,13 @@ def test_of_orders_that_were_withheld_the_engine_hears_why(stand, monkeypatch):
     assert heard == [(ReportKind.REFUSED, Refusal.STALE)]
     assert stand.counted("baskets_sent") == 0
     assert stand.counted("refused_stale") == 1
+
+
+@pytest.mark.parametrize("row", [3, MARKETS_MAX, 2**32 - 1])
+def test_a_signal_for_a_market_that_nobody_knows_is_refused_like_any_other(stand, row):
+    stand.around.ready = stand.around.channel_up = True
+    now_ns = time.monotonic_ns()
+    legs = (row, *signal().leg_market[1:])
+    stand.taker.take(signal(leg_market=legs, created_ns=now_ns, generation=1), now_ns)
+    (heard,) = stand.heard()
+    assert (heard.kind, heard.reason) == (ReportKind.REFUSED, Refusal.MARKET)
