@@ -26,7 +26,6 @@ from desk.calendar import (
     event_slugs,
 )
 from desk.gamma import (
-    UNREADABLE,
     ClobMarket,
     GammaEvent,
     GammaMarket,
@@ -44,7 +43,7 @@ from desk.ladders import (
     ladder_of,
     read_market,
 )
-from shm.errors import ConfigError
+from shm.errors import UNREADABLE, ConfigError
 from shm.layout import Market
 from shm.settings import Settings
 

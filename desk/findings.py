@@ -14,6 +14,8 @@ from desk.calendar import Horizon
 from desk.crawler import Found
 from desk.families import Group, Unpaired, unpaired
 from desk.ladders import Refused
+from shm import wordfiles
+from shm.errors import UNREADABLE
 
 FILE_NAME = "discovery.json"
 
@@ -67,24 +69,14 @@ def _rules(group: Group) -> Counter[str]:
 
 
 def write_findings(folder: Path, findings: Findings) -> None:
-    """Replace the file as a whole: a reader sees the old one or the new one.
-
-    `OSError` where there is no room for it; then what had been written is taken away again.
-    """
+    """Replace the file as a whole; `OSError` where there is no room for it."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / FILE_NAME
-    half = target.with_suffix(".part")
-    try:
-        half.write_bytes(msgspec.json.encode(findings))
-        half.replace(target)
-    except OSError:
-        half.unlink(missing_ok=True)
-        raise
+    wordfiles.put(folder / FILE_NAME, msgspec.json.encode(findings))
 
 
 def read_findings(folder: Path) -> Findings | None:
     """The last ones; None if there are none, or another version wrote them."""
     try:
         return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=Findings)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return None

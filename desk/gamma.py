@@ -108,9 +108,6 @@ class ClobMarket(Struct):
     v: str | None = None
 
 
-UNREADABLE = (ValueError, RecursionError)
-"""What decoding raises for bytes that are not what they should be."""
-
 decode_market = msgspec.json.Decoder(GammaMarket).decode
 decode_events = msgspec.json.Decoder(list[GammaEvent]).decode
 decode_page = msgspec.json.Decoder(EventPage).decode

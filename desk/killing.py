@@ -24,7 +24,7 @@ from shm.roles import RoleLock, RoleTable
 from shm.settings import Settings, load
 from shm.sources import named_instance
 from shm.stage import KILL_SIGNAL
-from shm.system import living_instances, living_stages
+from shm.system import living_instances, living_roles
 
 LATCH_PATIENCE_S = 5.0
 CANCEL_PATIENCE_S = 15.0
@@ -118,7 +118,7 @@ def watched(instance: str) -> Watched | None:
         found = Watched(instance)
     except SegmentError:
         return None
-    return found if living_stages(instance) else None
+    return found if living_roles(instance, SUPERVISED) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def kill(settings: Settings, reason: str) -> Killed:
     request = request_kill(settings.var_path, operator(), reason)
     switch = watched(settings.instance)
     if switch is None:
-        running = bool(living_stages(settings.instance))
+        running = bool(living_roles(settings.instance, SUPERVISED))
         path = str(settings.var_path.absolute() / KILL) if running else ""
         return Killed(settings.instance, request, running=running, unwatched=path)
     if not request.stands:

@@ -16,7 +16,6 @@ import msgspec
 
 from desk.calendar import COIN_NAMES, Expiry, Family, Horizon
 from desk.gamma import (
-    UNREADABLE,
     ClobMarket,
     GammaEvent,
     GammaMarket,
@@ -34,6 +33,7 @@ from desk.wording import (
     plain,
 )
 from shm.codes import Exchange, MarketKind, MarketState
+from shm.errors import UNREADABLE
 from shm.layout import Market
 from shm.units import PRICE_ONE_E4, UnitError, parse_token_id
 

@@ -23,9 +23,10 @@ from desk.recording import read_markets, read_moments
 from desk.replay import EPOCH, Player
 from desk.scan import LadderScan, offers_of, scan_ladder
 from engine.baskets import compile_baskets
+from shm import wordfiles
 from shm.codes import BookState, Role
 from shm.control import require_settings
-from shm.errors import InputError
+from shm.errors import UNREADABLE, InputError
 from shm.fabric import Fabric
 from shm.layout import BOOK
 from shm.markets import MarketsReader, active
@@ -116,9 +117,7 @@ def running(instance: str) -> tuple[Scan, Path]:
 def write_down(scan: Scan, folder: Path) -> None:
     """Leave what was found under its numbers, and add it to the record."""
     folder.mkdir(parents=True, exist_ok=True)
-    half = folder / f"{LAST_FILE}.part"
-    half.write_bytes(msgspec.json.encode(scan.finds()))
-    half.replace(folder / LAST_FILE)
+    wordfiles.put(folder / LAST_FILE, msgspec.json.encode(scan.finds()))
     lines = [
         msgspec.json.encode({"at_ms": scan.at_ms, **ladder.as_json()})
         for ladder in scan.ladders
@@ -133,7 +132,7 @@ def promote_find(folder: Path, number: int, now_ms: int) -> tuple[Find, bool]:
     """Make a find of the last scan a watched basket; False if it was one already."""
     try:
         finds = msgspec.json.decode((folder / LAST_FILE).read_bytes(), type=list[Find])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         raise InputError("nothing to promote: run `polytrio scan` first") from None
     found = next((one for one in finds if one.number == number), None)
     if found is None:

@@ -5,10 +5,8 @@ from typing import Any
 import msgspec
 
 from executor.http import NoReply, Reply
+from shm.errors import UNREADABLE
 
-UNREADABLE = (ValueError, RecursionError)
-"""What decoding raises for bytes that are not what they should be; depth is checked also of fields
-that nobody wants."""
 _OK = 200
 _SHOWN_BYTES = 120
 

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import msgspec
 
-from executor.answers import UNREADABLE
 from executor.credentials import RequestSigner
 from executor.http import HttpConnection, NoReply, Origin, Reply
+from shm.errors import UNREADABLE
 
 CANCEL_PATH = "/cancel-all"
 BEAT_PATH = "/v1/heartbeats"

@@ -6,7 +6,6 @@ nothing else. Rules of the signature: docs/venue.md "Authentication".
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
+from shm.errors import UNREADABLE
 
 Headers = dict[str, str]
 FILE_NAME = "killer.credentials"
@@ -145,6 +146,6 @@ class Handed:
             handed = msgspec.json.decode(text, type=_Handed)
             credentials = Credentials(handed.key, handed.secret, handed.passphrase)
             return RequestSigner(handed.address, credentials)
-        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError):
+        except UNREADABLE:
             self.trouble = f"{self._path} does not hold credentials"
             return None

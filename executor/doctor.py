@@ -18,7 +18,7 @@ from typing import NoReturn
 import msgspec
 
 from executor import examination as exam
-from executor.answers import UNREADABLE, read_as, said
+from executor.answers import read_as, said
 from executor.auth import l1_headers
 from executor.credentials import Credentials, RequestSigner
 from executor.curve import recovered
@@ -32,7 +32,7 @@ from executor.wallet import Wallet, load
 from executor.wire import ApiKeyReply
 from shm.codes import Exchange
 from shm.control import read_settings
-from shm.errors import ConfigError, PolytrioError, SegmentError
+from shm.errors import UNREADABLE, ConfigError, PolytrioError, SegmentError
 from shm.fabric import Fabric
 from shm.layout import Market
 from shm.markets import MarketsReader, active

@@ -189,12 +189,10 @@ class _Protocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Reply | NoReply] | None = None
         self._reset()
+        self.on_message_begin()
 
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._retry_after_s = 0
 
     @property
     def usable(self) -> bool:
@@ -219,13 +217,13 @@ class _Protocol(asyncio.Protocol):
             self._transport.abort()
 
     @property
-    def _asked(self) -> bool:
-        """Whether somebody waits for an answer."""
-        return self._waiter is not None and not self._waiter.done()
+    def _asker(self) -> "asyncio.Future[Reply | NoReply] | None":
+        """Who waits for an answer."""
+        return None if self._waiter is None or self._waiter.done() else self._waiter
 
     def _finish(self, outcome: Reply | NoReply) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(outcome)
+        if (asker := self._asker) is not None:
+            asker.set_result(outcome)
 
     # --- asyncio ------------------------------------------------------------------------------
 
@@ -237,7 +235,7 @@ class _Protocol(asyncio.Protocol):
         self._transport = stream
 
     def data_received(self, data: bytes) -> None:
-        if not self._asked:
+        if self._asker is None:
             self.abort()  # it would be taken for the next one's answer
             return
         try:
@@ -251,6 +249,11 @@ class _Protocol(asyncio.Protocol):
         self._finish(NoReply(sent=True, reason=f"connection lost ({exc or 'closed by the venue'})"))
 
     # --- httptools ----------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._retry_after_s = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"retry-after":
@@ -267,12 +270,11 @@ class _Protocol(asyncio.Protocol):
         self._body.append(chunk)
 
     def on_message_complete(self) -> None:
-        if not self._asked:
+        if self._asker is None:
             self.abort()
             return
         status = self._parser.get_status_code()
         if status < _FINAL:
-            self._body, self._body_bytes, self._retry_after_s = [], 0, 0
             return
         keep = self._parser.should_keep_alive()
         self._finish(Reply(status, b"".join(self._body), self._retry_after_s))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from shm.errors import ConfigError
+from shm.errors import UNREADABLE, ConfigError
 from shm.secrecy import harden
 
 TEXT_BYTES_MAX = 65_536
@@ -68,7 +68,7 @@ def parsed(text: bytes | bytearray) -> dict[str, Any]:
     try:
         tree = _lower(msgspec.json.decode(text))
         found = msgspec.convert(tree, _Keystore)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise ConfigError("it is no keystore of version 3, or damaged") from None
     _check(found)
     return {"version": 3, "crypto": tree["crypto"]}

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from executor.answers import UNREADABLE
 from executor.http import NoReply, Reply
 from executor.wire import ErrorReply, OrderReply
 from shm.codes import LegReason, LegState
+from shm.errors import UNREADABLE
 
 _HTTP_OK = 200
 

@@ -12,10 +12,10 @@ import msgspec
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from executor.answers import UNREADABLE
 from executor.auth import Credentials
 from executor.wire import Trade
 from shm.direct import connect_directly
+from shm.errors import UNREADABLE
 
 PING_EVERY_S = 10.0
 RECONNECT_BASE_S = 0.25

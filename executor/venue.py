@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from executor.answers import UNREADABLE
 from executor.auth import Credentials, RequestSigner, l1_headers
 from executor.batch import Account
 from executor.clocks import offset_ms
@@ -36,7 +35,7 @@ from executor.wire import (
     TradePage,
 )
 from shm.codes import Cause
-from shm.errors import LiveRefused
+from shm.errors import UNREADABLE, LiveRefused
 from shm.settings import Settings
 
 FIRST_CURSOR = "MA=="

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from shm.codes import Side
+from shm.errors import UNREADABLE
 from shm.units import UnitError, parse_price_e4, parse_size_e6
 
 PONG = b"PONG"
@@ -171,8 +172,6 @@ _decode_fast = msgspec.json.Decoder(_Known | list[_Known]).decode
 _decode_parts = msgspec.json.Decoder(list[Raw]).decode
 _decode_known = msgspec.json.Decoder(_Known).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not the JSON it expects; the last for deep nesting."""
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 
 
@@ -187,7 +186,7 @@ def decode(frame: bytes | memoryview) -> list[Event]:
         return [Refused(Refusal.NOT_JSON, str(error))]
     try:
         decoded = _decode_fast(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         return list(_decode_slowly(bytes(frame)))
     events = decoded if isinstance(decoded, list) else [decoded]
     if len(events) > EVENTS_MAX:
@@ -205,7 +204,7 @@ def _decode_slowly(frame: bytes) -> Iterator[Event]:
         if len(parts) > EVENTS_MAX:
             yield Refused(Refusal.TOO_MANY, f"{len(parts)} events in a frame")
             return
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         yield Refused(Refusal.NOT_JSON, str(error))
         return
     for part in parts:
@@ -217,7 +216,7 @@ def _decode_part(part: Raw) -> Event:
         head = _decode_head(part)
     except msgspec.ValidationError as error:
         return Refused(Refusal.NOT_AN_EVENT, str(error))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Refused(Refusal.NOT_JSON, str(error))
     tokens = () if head.asset_id is UNSET else (head.asset_id,)
     if head.event_type is UNSET:
@@ -226,7 +225,7 @@ def _decode_part(part: Raw) -> Event:
         return Other(head.event_type)
     try:
         return _in_our_units(_decode_known(part))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Refused(Refusal.SHAPE, f"{head.event_type}: {error}", tokens)
 
 

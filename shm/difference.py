@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from shm.errors import InputError, SegmentError
+from shm.errors import UNREADABLE, InputError, SegmentError
 from shm.inspector import find, open_view
 from shm.schemas import RecordSchema, SectionSchema, SegmentSchema, parse
 from shm.segment import list_files
@@ -155,7 +155,7 @@ def _from_file(path: Path) -> Layout:
         value = msgspec.json.decode(text)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path} is not JSON: {error}") from None
     try:
         parts = value if isinstance(value, list) else [value]

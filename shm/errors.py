@@ -33,6 +33,10 @@ Expected outcomes (a full ring, a refused order) are values, never errors of thi
 
 from typing import ClassVar
 
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding raises for bytes that are not what they should be. msgspec's errors and those of
+UTF-8 are ValueErrors; what is nested too deeply is refused also where nobody wants to know it."""
+
 
 class PolytrioError(Exception):
     """Base of all errors with a known cause; the message says what to change."""

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from shm.errors import UNREADABLE
 from shm.fabric import Fabric
 from shm.layout import KILL_LATCH
 
@@ -202,7 +203,7 @@ def _read(path: Path) -> Press | None:
 def _told(text: bytes) -> Told:
     try:
         told = msgspec.json.decode(text, type=Told)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Told()
     return Told(told.nonce, _printable(told.actor), told.wall_ms, _printable(told.reason))
 

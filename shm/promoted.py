@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from shm.codes import Outcome
-from shm.errors import InputError
+from shm.errors import UNREADABLE, InputError
 from shm.layout import MAX_LEGS
 
 FILE_NAME = "promoted.json"
@@ -62,7 +62,7 @@ def read_promoted(folder: Path) -> list[Promoted]:
         return msgspec.json.decode(path.read_bytes(), type=_File).baskets
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise InputError(f"{path}: {error}; delete it, or promote again") from None
 
 

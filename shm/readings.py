@@ -13,7 +13,7 @@ import msgspec
 
 from shm.backend import Words
 from shm.codes import StageState
-from shm.errors import SegmentError
+from shm.errors import UNREADABLE, SegmentError
 from shm.histogram import SUB_COUNT, percentile
 from shm.holders import lock_held
 from shm.inspector import (
@@ -226,7 +226,7 @@ def _word_for(codes: type[IntEnum], number: Any) -> str | None:
 def _settings(row: Row) -> Row:
     try:
         settings = msgspec.json.decode(row.get("text") or "{}")
-    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+    except (TypeError, *UNREADABLE):
         return {}
     return settings if isinstance(settings, dict) else {}
 

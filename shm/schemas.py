@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from shm.errors import LayoutMismatch
+from shm.errors import UNREADABLE, LayoutMismatch
 from shm.layout import COMMIT_BYTES
 from shm.segments import LATCH_HEAD_BYTES, RING_SLOTS_OFFSET, Kind
 
@@ -106,7 +106,7 @@ def parse(text: bytes, name: str) -> SegmentSchema:
     """JSON -> schema that is right in itself; `LayoutMismatch` says what is wrong with it."""
     try:
         schema = msgspec.json.decode(text, type=SegmentSchema)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise LayoutMismatch(f"{name} has a schema that cannot be read: {error}") from None
     _check(schema, name)
     return schema

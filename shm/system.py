@@ -1,5 +1,6 @@
 """Making and removing all segments of an instance: the first and the last act of a run."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,9 @@ from shm.settings import Settings
 from shm.sources import Loaded, derived
 
 
-def living_roles(instance: str) -> list[str]:
+def living_roles(instance: str, among: Iterable[Role] = Role) -> list[str]:
     """Labels of the roles that some process holds now."""
-    return [role.label for role in Role if RoleLock(instance, role).held_by_anyone()]
-
-
-def living_stages(instance: str) -> list[str]:
-    """Labels of the supervised roles that some process holds now."""
-    return [role.label for role in SUPERVISED if RoleLock(instance, role).held_by_anyone()]
+    return [role.label for role in among if RoleLock(instance, role).held_by_anyone()]
 
 
 def living_instances(root: Path = SHM_ROOT) -> list[str]:
@@ -34,7 +30,7 @@ def living_instances(root: Path = SHM_ROOT) -> list[str]:
     living = []
     for name in names:
         with suppress(RoleTaken):  # another user's
-            if living_stages(name):
+            if living_roles(name, SUPERVISED):
                 living.append(name)
     return living
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from shm.errors import UNREADABLE
 from shm.kill import FILE_MODE
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -34,7 +35,7 @@ def read(path: Path, kind: type[StructT]) -> StructT | None:
     """What a file says; None if it is not there, or says nothing of that kind."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

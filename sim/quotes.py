@@ -45,8 +45,7 @@ class _View:
                 markets |= set(line["markets"])
                 for market in line["markets"]:
                     self.alone_ns.pop(market, None)
-                if line["snapshots"]:
-                    for market in line["markets"]:
+                    if line["snapshots"]:
                         self.withheld_ns.pop(market, None)
             case "unsubscribe":
                 markets -= set(line["markets"])

@@ -10,6 +10,7 @@ from websockets.asyncio.server import serve
 
 from executor.auth import Credentials
 from executor.user import UserChannel, trades_in
+from tests.detours import detours, port_of
 
 DEEP = b"[" * 5_000 + b"]" * 5_000
 """Deeper than any decoder of ours goes."""
@@ -42,58 +43,31 @@ def test_the_recorded_user_messages_are_understood(shared):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_what_is_said_first_is_said_to_nobody_whom_the_venue_names(status):
+def test_what_is_said_first_is_said_to_nobody_whom_the_venue_names(status, monkeypatch):
     async def act():
-        heard = []
-
-        async def elsewhere(socket):
-            heard.append(await socket.recv())
-
-        def away(connection, _request):
-            reply = connection.respond(status, "")
-            reply.headers["Location"] = f"ws://127.0.0.1:{port_of(other)}/ws/user"
-            asked.set()
-            return reply
-
-        asked = asyncio.Event()
         async with (
-            serve(elsewhere, "127.0.0.1", 0) as other,
-            serve(elsewhere, "127.0.0.1", 0, process_request=away) as venue,
+            detours(monkeypatch, status) as away,
+            serve(print, "127.0.0.1", 0, process_request=away.redirect) as venue,
         ):
-            await listened(f"ws://127.0.0.1:{port_of(venue)}/ws/user", asked)
-        return heard
+            await listened(f"ws://127.0.0.1:{port_of(venue)}/ws/user", away.asked)
+            return away.taken
 
     assert asyncio.run(act()) == []
 
 
 def test_no_proxy_of_the_environment_is_asked(monkeypatch):
     async def act():
-        heard, asked = asyncio.Event(), []
+        heard = asyncio.Event()
 
-        async def proxy(_reader, writer):
-            asked.append(True)
-            writer.close()
-
-        async def venue(socket):
+        async def hear(socket):
             await socket.recv()
             heard.set()
 
-        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as between:
-            address = f"http://127.0.0.1:{port_of(between)}"
-            for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
-                monkeypatch.setenv(name, address)
-                monkeypatch.setenv(name.upper(), address)
-            monkeypatch.delenv("no_proxy", raising=False)
-            monkeypatch.delenv("NO_PROXY", raising=False)
-            async with serve(venue, "127.0.0.1", 0) as server:
-                await listened(f"ws://127.0.0.1:{port_of(server)}/ws/user", heard)
-        return asked
+        async with detours(monkeypatch) as away, serve(hear, "127.0.0.1", 0) as venue:
+            await listened(f"ws://127.0.0.1:{port_of(venue)}/ws/user", heard)
+            return away.taken
 
     assert asyncio.run(act()) == []
-
-
-def port_of(server) -> int:
-    return server.sockets[0].getsockname()[1]
 
 
 async def listened(url: str, until: asyncio.Event) -> None:

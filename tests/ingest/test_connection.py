@@ -21,6 +21,7 @@ from shm.roles import RoleHolder
 from shm.segments import SEGMENTS
 from shm.settings import IngestSettings
 from tests.conftest import require_or_skip
+from tests.detours import detours
 from tests.ingest import frames
 from tests.ingest.frames import token_of
 from tests.ingest.test_keeper import market
@@ -113,36 +114,16 @@ def test_the_greeting_is_sent_first_and_frames_come_whole(library):
 
 
 def test_no_redirect_is_followed_and_no_proxy_asked(library, monkeypatch):
-    led, asked = [], []
-
-    async def handler(socket):
-        led.append(await socket.recv())
-
-    async def proxy(_reader, writer):
-        asked.append(True)
-        writer.close()
-
-    def away(connection, _request):
-        reply = connection.respond(302, "")
-        reply.headers["Location"] = f"ws://127.0.0.1:{others[0]}/ws/market"
-        return reply
-
     async def act(owner, connection, task):
         await until(lambda: owner.counts.get("reconnects", 0) >= 2)
 
     async def all_of_it():
-        async with (
-            serve(handler, "127.0.0.1", 0) as other,
-            await asyncio.start_server(proxy, "127.0.0.1", 0) as between,
-        ):
-            others[:] = [server.sockets[0].getsockname()[1] for server in (other, between)]
-            for name in ("http_proxy", "https_proxy", "ws_proxy", "all_proxy"):
-                monkeypatch.setenv(name, f"http://127.0.0.1:{others[1]}")
-            await against(handler, act, fast(library), process_request=away)
+        async with detours(monkeypatch) as away:
+            await against(print, act, fast(library), process_request=away.redirect)
+            assert away.asked.is_set()
+            return away.taken
 
-    others: list[int] = []
-    asyncio.run(all_of_it())
-    assert (led, asked) == ([], [])
+    assert asyncio.run(all_of_it()) == []
 
 
 def test_a_lost_connection_is_told_and_made_again(library):

@@ -410,8 +410,7 @@ def test_it_loads_neither_key_nor_signer_nor_journal():
     loaded = set(done.stdout.split())
     ours = {name for name in loaded if name.startswith("executor")}
     assert ours == {
-        "executor", "executor.answers", "executor.cancelling", "executor.counting",
-        "executor.credentials",
+        "executor", "executor.cancelling", "executor.counting", "executor.credentials",
         "executor.http", "executor.killer", "executor.latch",
     }  # fmt: skip
     never = ("coincurve", "sha3", "Crypto", "eth", "numpy", "aiohttp", "websockets", "sqlalchemy")

@@ -66,7 +66,7 @@ def test_while_something_is_being_armed_a_press_gets_a_file_of_its_own(tmp_path)
             path.unlink()
 
 
-@pytest.mark.parametrize("make", ["touch", "mkdir", "dangling", "fifo", "words"])
+@pytest.mark.parametrize("make", ["touch", "mkdir", "dangling", "fifo", "words", "deep"])
 def test_whatever_is_called_kill_counts_and_stops_nobody_who_looks(tmp_path, make):
     path = tmp_path / KILL
     {
@@ -75,6 +75,7 @@ def test_whatever_is_called_kill_counts_and_stops_nobody_who_looks(tmp_path, mak
         "dangling": lambda: path.symlink_to("nowhere"),
         "fifo": lambda: os.mkfifo(path),
         "words": lambda: path.write_text("stop it!\n" * 10_000),
+        "deep": lambda: path.write_text('{"x":' + "[" * 4_000),
     }[make]()
     assert standing(tmp_path)
     found = pressed(tmp_path)
