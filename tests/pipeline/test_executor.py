@@ -122,9 +122,10 @@ def test_limits_that_change_while_it_runs_are_taken_over_and_written_down(run):
     publish_settings(Fabric(system.instance, Role.SUPERVISOR), settings, published.origin)
     until(lambda: [e for e in entries(system) if e.kind is Kind.LIMITS], "it is written down")
     (entry,) = [e for e in entries(system) if e.kind is Kind.LIMITS]
+    executor = published.settings.executor
     assert (entry.payload.old_crc, entry.payload.new_crc) == (
-        zlib.crc32(msgspec.json.encode(published.settings.risk)),
-        zlib.crc32(msgspec.json.encode(risk)),
+        zlib.crc32(msgspec.json.encode((executor, published.settings.risk))),
+        zlib.crc32(msgspec.json.encode((executor, risk))),
     )
     trades(system)
 
