@@ -174,6 +174,9 @@ class HttpConnection:
             # The answer may still come and would be taken for the next one's: start afresh.
             self.close()
             return NoReply(sent=True, reason=f"no reply within {timeout_s:.1f} s", timed_out=True)
+        except asyncio.CancelledError:
+            self.close()  # so it may for who was told to wait no longer
+            raise
 
     def close(self) -> None:
         """Drop the connection; the next request opens another."""

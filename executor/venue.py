@@ -174,7 +174,10 @@ class Venue:
             return None
         if isinstance(answer, Reply) and not _refusal_of(answer) and _says_unknown(answer):
             return None
-        return self._read(answer, OpenOrder)
+        found = self._read(answer, OpenOrder)
+        if isinstance(found, OpenOrder) and found.id.lower() != order_hash:
+            return Unavailable(f"asked for an order and told of another ({found.id[:10]}…)")
+        return found
 
     async def clock(self) -> tuple[int, int, int] | Unavailable:
         """(our ms before asking, the venue's second, our ms after it answered)."""

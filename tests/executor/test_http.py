@@ -261,6 +261,32 @@ def test_a_late_answer_is_never_taken_for_the_next_ones():
     assert second == Reply(200, b"right")
 
 
+def test_who_is_told_to_wait_no_longer_leaves_no_answer_behind():
+    """The next one would get it, and each one after that the answer to the one before."""
+    targets = []
+
+    async def serve(reader, writer):
+        while True:
+            head, _ = await read_request(reader)
+            targets.append(target := head.split()[1])
+            await asyncio.sleep(0.1 if target == b"/first" else 0)
+            writer.write(answer(target))
+
+    async def act(connection):
+        asked = asyncio.ensure_future(connection.request("GET", "/first", {}, timeout_s=2.0))
+        while not targets:
+            await asyncio.sleep(0.001)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        found = []
+        for target in ("/second", "/third"):
+            found.append(await connection.request("GET", target, {}, timeout_s=2.0))
+            await asyncio.sleep(0.15)  # the first one's answer has had its time
+        return asked.cancelled(), found
+
+    assert run(serve, act) == (True, [Reply(200, b"/second"), Reply(200, b"/third")])
+
+
 def test_a_closed_connection_is_opened_again():
     async def serve(reader, writer):
         await read_request(reader)

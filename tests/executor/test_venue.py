@@ -180,6 +180,15 @@ def test_an_order_that_the_venue_does_not_know_is_known_as_such(answer):
     assert said(answer, "order", NAME) is None
 
 
+def test_an_order_of_another_name_is_not_the_one_that_was_asked_for():
+    body = b'{"id":"%s","status":"CANCELED"}'
+    other = said(Reply(200, body % (b"0x" + b"cd" * 32)), "order", NAME)
+    assert isinstance(other, Unavailable)
+    assert "told of another" in other.reason
+    found = said(Reply(200, body % NAME.upper().replace("0X", "0x").encode()), "order", NAME)
+    assert isinstance(found, OpenOrder)
+
+
 def test_every_page_is_read():
     pages = [Reply(200, b'{"data":[{"id":"%d"}],"next_cursor":"%s"}' % (n, c))
              for n, c in ((1, b"AA=="), (2, b"LTE="))]  # fmt: skip
