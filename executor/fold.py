@@ -200,6 +200,8 @@ def _said(state: State, entry: Entry) -> list[Turn]:
     flight = state.flights[entry.flight]
     leg = flight.legs[entry.leg]
     then = LegState(entry.payload.state)
+    if entry.kind is Kind.VERDICT and leg.state is LegState.FILLED:
+        return []  # its fill was seen before this was written down, and says more
     if then is not leg.state:
         leg.move(then, LegReason(entry.payload.reason))
     if flight.state is FlightState.INTENT and then is LegState.NEVER_LANDED:

@@ -134,6 +134,7 @@ class Governor:
         reason = self._objection(request)
         if not reason and self._examine is not None:
             reason = await self._examine()
+        reason = reason or self._unwritten()
         if reason:
             arming.refuse(self._kill.var_path, request.nonce, reason)
             return
@@ -142,17 +143,19 @@ class Governor:
             if not await self.reconcile(Cause.OPERATOR, reconcile):
                 arming.refuse(self._kill.var_path, request.nonce, self._not_true())
                 return
-        if self.mode is not Mode.DISARMED:
-            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
+        reason = self._unwritten() or self._halted_again()
+        if reason:
+            arming.refuse(self._kill.var_path, request.nonce, reason)
             return
         failed = await arming.clear(self._kill, request)
+        reason = self._unwritten() or self._halted_again()
         if failed:
             _log.warning("not armed: %s", failed)
-        elif self.mode is Mode.DISARMED:
+        elif reason:
+            arming.refuse(self._kill.var_path, request.nonce, reason)
+        else:
             text = "the operator's word"
             self.step(Demand(Mode.ARMED, Cause.OPERATOR, text), request.actor, request.nonce)
-        else:
-            arming.refuse(self._kill.var_path, request.nonce, self._halted_again())
 
     def _not_true(self) -> str:
         refused = dict(REFUSALS.values()).get(self._chronicle.state.cause)
@@ -163,7 +166,13 @@ class Governor:
             "accept it"
         )
 
+    def _unwritten(self) -> str:
+        """Why nobody knows which mode it is in: a change of it may wait to be written."""
+        return "the journal cannot be written now: ask again" if self._chronicle.blocked else ""
+
     def _halted_again(self) -> str:
+        if self.mode is Mode.DISARMED:
+            return ""
         return f"it halted again ({self._chronicle.state.cause.name}): see `polytrio status`"
 
     def _objection(self, request: ArmRequest) -> str:

@@ -53,7 +53,9 @@ class Prover:
         self._asked_ms: dict[str, int] = {}
         """By order hash: when the venue was last asked for it; who waits longest comes first."""
         self.missed = True
-        """The user channel was away: it may have missed something."""
+        """The user channel was away: it may have missed something;"""
+        self._owed = False
+        """and the trades could not be read when they were asked for that."""
 
     def look(self, settings: ExecutorSettings) -> "asyncio.Future[bool] | None":
         """Begin a reading if one is due; its task, if it has just begun."""
@@ -64,7 +66,6 @@ class Prover:
         now_ms = time.time_ns() // 1_000_000
         if not self._due(now_ms, settings):
             return None
-        self.missed = False
         self._reading = asyncio.ensure_future(self.read(settings))
         return self._reading
 
@@ -72,7 +73,7 @@ class Prover:
         if self.missed:
             return True
         since_ms = now_ms - self._read_ms
-        if self._late(now_ms, settings):
+        if self._owed or self._late(now_ms, settings):
             return since_ms >= settings.fill_wait_ms
         waiting = self._chronicle.state.unsettled_ms(now_ms) > CONFIRM_EVERY_MS
         return waiting and since_ms >= CONFIRM_EVERY_MS
@@ -89,6 +90,7 @@ class Prover:
 
     async def read(self, settings: ExecutorSettings) -> bool:
         """One reading; whether the venue answered."""
+        self._owed, self.missed = self._owed or self.missed, False
         began_ms = time.time_ns() // 1_000_000
         late = self._late(began_ms, settings)
         trades = await self._venue.trades(self._since_s(began_ms))
@@ -96,6 +98,7 @@ class Prover:
         if isinstance(trades, Unavailable):
             self._say(f"trades: {trades.reason}")
             return False
+        self._owed = False
         self._take(trades)
         open_ones = self._open_ones(late, settings)
         if not open_ones:
@@ -140,7 +143,8 @@ class Prover:
             self._say(f"open orders: {resting.reason}")
             return False
         named = {trade.taker_order_id.lower() for trade in trades}
-        named |= {maker.order_id.lower() for trade in trades for maker in trade.maker_orders}
+        makers = [maker for trade in trades for maker in trade.maker_orders or ()]
+        named |= {maker.order_id.lower() for maker in makers}
         ledger = self._chronicle.state.ledger
         answered = True
         for flight, place in open_ones[:HASHES_AT_ONCE]:
@@ -155,6 +159,8 @@ class Prover:
                 continue
             assert not isinstance(order, Unavailable)
             assert not isinstance(held, Unavailable)
+            if self._chronicle.blocked:  # what has been seen since may be another answer
+                return False
             seen = _seen(leg, order, resting, named, held)
             if leg.state in LEG_UNDECIDED:  # a fill may have come while we asked
                 self._tell(flight, place, seen, settings.doubt_settle_ms)

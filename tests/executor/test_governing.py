@@ -241,6 +241,39 @@ def test_a_halt_while_it_is_being_cleared_wins_and_the_operator_is_told(desk, mo
     assert desk.governor.mode is Mode.HALTED
 
 
+@pytest.mark.parametrize("moment", ["examined", "cleared"])
+def test_a_halt_that_waits_to_be_written_is_not_armed_over(tmp_path, segments, monkeypatch, moment):
+    """Behind it, the arming would be a step that no process can take: none could start again."""
+    desk = Desk(tmp_path, segments, live=True)
+    desk.written.begin(Mode.DISARMED)
+    clear = arming.clear
+
+    def halt():
+        desk.written.fill_disk()
+        desk.signs.banned = "meanwhile"
+        desk.look()
+
+    async def examine() -> str:
+        if moment == "examined":
+            halt()
+        return ""
+
+    async def clear_then_halt(switch, request):
+        failed = await clear(switch, request)
+        if moment == "cleared":
+            halt()
+        return failed
+
+    desk.governor._examine = examine
+    monkeypatch.setattr(arming, "clear", clear_then_halt)
+    assert "cannot be written" in desk.arm(nonce=0)
+    desk.written.make_room()
+    desk.written.chronicle.flush()
+    assert desk.governor.mode is Mode.HALTED
+    desk.written.reopen()
+    assert desk.written.state.halt is Cause.BANNED
+
+
 def test_a_word_for_another_kill_or_an_old_one_is_refused(desk):
     desk.armed()
     request_kill(desk.var, "test")

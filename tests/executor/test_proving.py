@@ -10,9 +10,12 @@ from executor.breaker import Signs, demands
 from executor.exposure import Exposure
 from executor.proving import HASHES_AT_ONCE, Prover
 from executor.resolver import READS_APART_MS
+from executor.snapshot import draft
 from executor.wire import OpenOrder, Trade
-from shm.codes import Cause, FlightState, LegState, Mode
+from shm import records
+from shm.codes import Cause, FlightState, LegReason, LegState, Mode
 from shm.limits import RiskSettings
+from shm.records import Evidence, Kind
 from shm.settings import ExecutorSettings
 from tests.executor.asked import AWAY, Asked
 from tests.executor.written import SIZE_E6, START_MS, Written
@@ -201,6 +204,38 @@ def test_a_fill_that_comes_while_the_venue_is_asked_is_not_judged_over(desk):
     assert flight.state is FlightState.COMPLETE
 
 
+def test_what_is_seen_while_the_disk_is_full_is_not_judged_over(desk):
+    """Behind the fill that waits to be written, the judgement would never be read again."""
+    flight = desk.doubtful()
+    desk.read(WINDOW_MS)
+
+    def filled():
+        desk.written.fill_disk()
+        for place in range(3):
+            desk.written.fill(flight, place)
+
+    desk.venue.script["order"] = [filled]
+    assert not desk.read(WINDOW_MS + READS_APART_MS)
+    assert len(desk.written.chronicle._waiting) == 3
+    desk.written.make_room()
+    desk.written.chronicle.flush()
+    assert flight.state is FlightState.COMPLETE
+    desk.written.reopen()
+    assert desk.written.state.flights[flight.id].state is FlightState.COMPLETE
+
+
+@pytest.mark.parametrize("late", [LegState.LANDED, LegState.KILLED, LegState.NEVER_LANDED])
+def test_a_judgement_that_was_written_behind_the_fill_changes_nothing(desk, late):
+    """As a process left it that did not look: every later one has to be able to read it."""
+    flight = desk.doubtful()
+    for place in range(3):
+        desk.written.fill(flight, place)
+    row = records.Verdict(START_MS, Evidence.ORDER, late, LegReason.NONE)
+    desk.written.chronicle.tell([draft(Kind.VERDICT, row, flight.id, 0)])
+    desk.written.reopen()
+    assert states(desk.written.state.flights[flight.id]) == [LegState.FILLED] * 3
+
+
 # --- when ---------------------------------------------------------------------------------------
 
 
@@ -209,6 +244,17 @@ def test_it_reads_at_first_and_after_every_reconnect_and_otherwise_not(desk):
     assert not desk.look(10**6)
     desk.prover.missed = True
     assert desk.look(10**6)
+
+
+def test_what_was_missed_is_owed_until_the_trades_were_read(desk):
+    desk.venue.script["trades"] = [AWAY] * 2
+    assert desk.look(0)
+    assert not desk.look(999)  # not again at once: it has just been asked
+    assert desk.look(1_000)
+    assert not desk.look(1_999)
+    assert desk.look(2_000)
+    assert [one[0] for one in desk.venue.asked] == ["trades"] * 3
+    assert not desk.look(10**6)
 
 
 def test_a_flight_is_late_to_the_millisecond(desk):
