@@ -145,9 +145,9 @@ def _settlement(
 def _doubts(
     _state: State, exposure: Exposure, _signs: Signs, limits: RiskSettings
 ) -> Iterator[Demand]:
-    doubts = sum(exposure.doubts.values())
-    if doubts >= limits.max_doubt:
-        text = f"the fate of orders of {doubts} baskets is unknown"
+    """Orders that are known to have arrived, and only wait, let nothing new out and do not halt."""
+    if exposure.lost >= limits.max_doubt:
+        text = f"the fate of orders of {exposure.lost} baskets is unknown"
         yield Demand(Mode.HALTED, Cause.DOUBT, text)
 
 

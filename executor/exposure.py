@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from executor.amounts import cost_usd_e6
 from executor.flights import (
     FLIGHT_OPEN,
+    LEG_UNDECIDED,
     Flight,
     LegOrder,
     leg_orders,
@@ -46,13 +47,17 @@ class Exposure:
 
     total_usd_e6: int = 0
     naked_usd_e6: int = 0
-    """The part of it that is legs without their basket."""
+    """The part of it that is legs without their basket,"""
+    launched_usd_e6: int = 0
+    """and what baskets on their way may leave alone: each all of its legs but the cheapest."""
     by_market: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     """By the market's key."""
     by_group: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     by_day: dict[tuple[bytes, int], int] = field(default_factory=lambda: defaultdict(int))
     doubts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """By group: flights with an order whose fate is unknown."""
+    """By group: flights with an order that may still fill or not, for all that anyone knows;"""
+    lost: int = 0
+    """those of them with an order of which nobody knows whether it has arrived."""
 
     def add(self, market: Market, usd_e6: int) -> None:
         """Count what is at risk on one market."""
@@ -97,17 +102,20 @@ def _add_flight(
     exposure: Exposure, flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]
 ) -> None:
     orders = [order for order in flight.all_orders if order.token in tokens]
-    in_doubt = any(order.state is LegState.DOUBT for order in orders)
+    in_doubt = any(order.state in LEG_UNDECIDED for order in orders)
     if in_doubt:
         exposure.doubts[flight.group] += 1
+        exposure.lost += any(order.state is LegState.DOUBT for order in orders)
     at_risk = 0
+    risks = []
     if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):
         for leg, order in leg_orders(flight):
             if order.token in tokens:
                 market = tokens[order.token][0]
                 risk = _order_risk(flight, leg, order, ledger, market)
                 exposure.add(market, risk)
-                at_risk += risk
+                risks.append(risk)
+        at_risk = sum(risks)
     elif flight.state is FlightState.PARTIAL:
         at_risk = _kept(flight, ledger, tokens)
         held = positions_e6(flight, ledger)
@@ -122,6 +130,8 @@ def _add_flight(
     alone = in_doubt and any(positions_e6(flight, ledger))
     if alone or flight.state in {FlightState.NAKED, FlightState.PARTIAL}:
         exposure.naked_usd_e6 += at_risk
+    elif flight.open:
+        exposure.launched_usd_e6 += at_risk - min(risks, default=0)
 
 
 def _order_risk(

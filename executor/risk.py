@@ -145,9 +145,10 @@ def units_allowed(wanted: Wanted, standing: Standing, limits: RiskSettings) -> t
         units = max(0, room_usd_e6) // unit
         if units < least[0]:
             least = (units, limit)
-    # All legs but the cheapest may come to stand alone.
+    # All legs but the cheapest may come to stand alone, of this one and of those on their way.
     naked = unit - min(costs)
-    units = max(0, limits.max_naked_usd_e6 - exposure.naked_usd_e6) // naked
+    alone_usd_e6 = exposure.naked_usd_e6 + exposure.launched_usd_e6
+    units = max(0, limits.max_naked_usd_e6 - alone_usd_e6) // naked
     return least if least[0] <= units else (units, Refusal.NAKED)
 
 

@@ -35,7 +35,7 @@ def state(**some) -> State:
 
 def doubts(count: int) -> Exposure:
     exposure = Exposure()
-    exposure.doubts[1] = count
+    exposure.lost = count
     return exposure
 
 

@@ -147,15 +147,34 @@ def test_a_kept_leg_whose_token_was_sold_for_another_basket_is_still_at_risk(tmp
     assert written.state.exposure().naked_usd_e6 == 0
 
 
-def test_what_filled_beside_an_order_in_doubt_stands_alone_until_that_is_known(tmp_path):
+@pytest.mark.parametrize("undecided", [LegState.DOUBT, LegState.LANDED])
+def test_what_filled_beside_an_order_in_doubt_stands_alone_until_that_is_known(tmp_path, undecided):
+    """Whether nobody knows where it is, or the venue has it and may still fill it."""
     written = Written(tmp_path).begin()
     flight = written.launch()
-    written.reply(flight, LegState.FILLED, LegState.FILLED, LegState.DOUBT)
+    written.reply(flight, LegState.FILLED, LegState.FILLED, undecided)
+    assert written.state.exposure().doubts == {flight.group: 1}
+    assert written.state.exposure().lost == (undecided is LegState.DOUBT)
     assert written.state.exposure().naked_usd_e6 == 0, "none of it has been seen to fill"
     written.fill(flight, 0)
     written.fill(flight, 1)
     found = written.state.exposure()
     assert found.naked_usd_e6 == found.total_usd_e6 > 0
+    assert found.launched_usd_e6 == 0, "it is not counted twice"
     written.fill(flight, 2)
     assert flight.state is FlightState.COMPLETE
     assert written.state.exposure().naked_usd_e6 == 0
+
+
+def test_a_basket_on_its_way_may_leave_all_but_its_cheapest_leg_alone(tmp_path):
+    written = Written(tmp_path).begin()
+    assert written.state.exposure().launched_usd_e6 == 0
+    first = written.launch()
+    found = written.state.exposure()
+    risks = [found.by_market[market.key] for market in MARKETS]
+    assert found.launched_usd_e6 == sum(risks) - min(risks) > 0
+    second = written.launch(signal=2)
+    assert written.state.exposure().launched_usd_e6 == 2 * (sum(risks) - min(risks))
+    written.complete(first)
+    written.reply(second, *[LegState.KILLED] * 3)
+    assert written.state.exposure().launched_usd_e6 == 0

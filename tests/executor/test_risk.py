@@ -175,11 +175,14 @@ def test_what_fits_is_what_the_smallest_limit_leaves(state, units, reason):
     assert units_allowed(wanted(), standing(**state), ALONE) == (units, reason)
 
 
+@pytest.mark.parametrize("launched_usd_e6", [0, 4_999_999, 5_000_000])
 @pytest.mark.parametrize("naked_usd_e6", [0, 20_000_000, 25_000_000, 10**12])
-def test_all_legs_but_the_cheapest_fit_into_what_may_stand_alone(naked_usd_e6):
-    """Any one of them may be the one that does not fill."""
-    state = standing(exposure=exposed(naked_usd_e6=naked_usd_e6))
-    units = max(0, 25_000_000 - naked_usd_e6) // (sum(COSTS) - min(COSTS))
+def test_all_legs_but_the_cheapest_fit_into_what_may_stand_alone(naked_usd_e6, launched_usd_e6):
+    """Any one of them may be the one that does not fill, here and in what is on its way."""
+    exposure = exposed(naked_usd_e6=naked_usd_e6, launched_usd_e6=launched_usd_e6)
+    state = standing(exposure=exposure)
+    left_usd_e6 = max(0, 25_000_000 - naked_usd_e6 - launched_usd_e6)
+    units = left_usd_e6 // (sum(COSTS) - min(COSTS))
     assert units_allowed(wanted(), state, LIMITS) == (units, Refusal.NAKED)
 
 
