@@ -22,6 +22,11 @@ _STATUSES = {status.name: status for status in FillStatus if status}
 _FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
 
 
+def _nobodys(_order_hash: str) -> bool:
+    """We have sent nothing."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Fill:
     """Our part of one trade."""
@@ -37,7 +42,7 @@ class Fill:
     status: FillStatus = FillStatus.MATCHED
     maker: bool = False
     at_ms: int = 0
-    """When its status was last heard of."""
+    """When it was first heard of, and once it is final, when that was."""
 
     @property
     def cash_usd_e6(self) -> int:
@@ -57,14 +62,22 @@ class Fill:
         return self.status is not FillStatus.FAILED
 
 
-def fills_of(trade: Trade, api_key: str, fee_rate_e6: Callable[[str], int]) -> Iterator[Fill]:
+def fills_of(
+    trade: Trade,
+    api_key: str,
+    fee_rate_e6: Callable[[str], int],
+    is_known: Callable[[str], bool] = _nobodys,
+) -> Iterator[Fill]:
     """Our fills in a trade: as taker, or as one of the makers. Raises UnitError on bad numbers.
 
-    `trader_side` says which; where it is missing, the owner does. The list of makers also names
-    strangers, who are left out. A status that nobody knows is as good as MATCHED.
+    Ours is what names an order that we have sent (`is_known`, by its hash), whoever is said to own
+    it, and what names our key: then `trader_side` says which part, and where it is missing, the
+    owner does. The list of makers also names strangers, who are left out. A status that nobody
+    knows is as good as MATCHED.
     """
     status = _STATUSES.get(trade.status.removeprefix(_PREFIX).upper(), FillStatus.MATCHED)
-    if trade.trader_side != "MAKER" and trade.owner == api_key:
+    is_ours = trade.owner == api_key or is_known(trade.taker_order_id.lower())
+    if trade.trader_side != "MAKER" and is_ours:
         price_e4, size_e6 = parse_price_e4(trade.price), parse_size_e6(trade.size)
         yield Fill(
             trade=trade.id,
@@ -77,8 +90,8 @@ def fills_of(trade: Trade, api_key: str, fee_rate_e6: Callable[[str], int]) -> I
             status=status,
         )
         return
-    for maker in trade.maker_orders:
-        if maker.owner == api_key:
+    for maker in trade.maker_orders or ():
+        if maker.owner == api_key or is_known(maker.order_id.lower()):
             yield Fill(
                 trade=trade.id,
                 order=maker.order_id.lower(),
@@ -217,7 +230,10 @@ class Ledger:
         key = (fill.trade, fill.order)
         before = self.fills.get(key)
         # What was counted first is what is taken back: later messages repeat it at best.
-        now = fill if before is None else replace(before, status=fill.status, at_ms=fill.at_ms)
+        # Nor does a trade that is tried again and again begin to wait anew.
+        now = fill if before is None else replace(before, status=fill.status)
+        if before is not None and fill.status in _FINAL:
+            now = replace(now, at_ms=fill.at_ms)
         if before is not None and before.counts:
             self._book(before, -1)
         if now.counts:

@@ -134,4 +134,7 @@ class UserChannel:
     async def _ping(self, channel: ClientConnection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY_S)
-            await channel.send("PING")
+            try:
+                await channel.send("PING")
+            except websockets.ConnectionClosed:
+                return  # whoever listens finds out, too

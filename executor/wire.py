@@ -107,10 +107,8 @@ class MakerOrder(Struct):
     matched_amount: str
     price: str
     asset_id: str
-    owner: str = ""
-    maker_address: str = ""
-    outcome: str = ""
-    side: str = ""
+    owner: str | None = ""
+    side: str | None = ""
 
 
 class Trade(Struct):
@@ -123,11 +121,9 @@ class Trade(Struct):
     price: str
     size: str
     status: str
-    owner: str = ""
-    maker_address: str = ""
-    outcome: str = ""
-    trader_side: str = ""
-    maker_orders: list[MakerOrder] = []
+    owner: str | None = ""
+    trader_side: str | None = ""
+    maker_orders: list[MakerOrder] | None = None
     event_type: str = "trade"
 
 

@@ -156,6 +156,15 @@ def test_a_maker_of_somebody_else_is_none_of_ours(desk):
     assert desk.counters == {"post_errors": 1}
 
 
+def test_a_fill_of_an_order_that_was_sent_under_another_key_finds_its_flight(desk):
+    flight = desk.written.launch()
+    desk.written.reply(flight, *[LegState.FILLED] * 3)
+    for place, owner in enumerate(["an older key", "", None]):
+        desk.intake.take_one(trade(flight, place, owner=owner))
+    assert flight.state is FlightState.COMPLETE
+    assert not desk.state.strangers
+
+
 def test_while_the_disk_is_full_the_same_fill_waits_once_however_often_it_is_read(desk):
     flight = desk.written.launch()
     desk.written.reply(flight, *[LegState.FILLED] * 3)

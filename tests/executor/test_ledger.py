@@ -98,6 +98,36 @@ def test_a_repeated_status_changes_nothing_and_a_failure_takes_the_fill_back():
     assert ledger.orders["0xab"].voided_e6 == 10_000_000
 
 
+def test_what_our_own_order_got_is_ours_whoever_is_said_to_own_it():
+    """A key that was changed meanwhile, or an owner whom the venue leaves out."""
+
+    def found(value: Trade, *known: str) -> list[str]:
+        return [f.order for f in fills_of(value, KEY, lambda _token: 0, set(known).__contains__)]
+
+    for owner in ("an older key", "", None):
+        assert found(trade(owner=owner)) == []
+        assert found(trade(owner=owner), "0xab") == ["0xab"]
+        assert found(trade(owner=owner, trader_side=None), "0xab") == ["0xab"]
+        made = trade(owner="o", trader_side="MAKER", maker_orders=[maker(owner=owner, side=None)])
+        assert found(made) == []
+        assert found(made, "0xcd") == ["0xcd"]
+    assert found(trade(owner="o", maker_orders=None), "0xef") == []
+
+
+def test_a_trade_that_is_tried_again_and_again_waits_since_it_was_first_heard_of():
+    ledger = Ledger()
+    (fill,) = ours(trade())
+    ledger.apply(replace(fill, at_ms=1_000))
+    for minute in range(1, 60):
+        status = [FillStatus.RETRYING, FillStatus.MINED][minute % 2]
+        ledger.apply(replace(fill, status=status, at_ms=minute * 60_000))
+    (waiting,) = ledger.unconfirmed.values()
+    assert waiting.at_ms == 1_000
+    ledger.apply(replace(fill, status=FillStatus.CONFIRMED, at_ms=4_000_000))
+    (final,) = ledger.fills.values()
+    assert final.at_ms == 4_000_000, "its name is kept since then"
+
+
 def test_the_chains_confirmation_has_the_last_word():
     ledger = Ledger()
     (fill,) = ours(trade())

@@ -4,10 +4,12 @@ import asyncio
 import json
 
 import pytest
+import websockets
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import serve
 
+from executor import user
 from executor.auth import Credentials
 from executor.user import UserChannel, trades_in
 from tests.detours import detours, port_of
@@ -25,6 +27,8 @@ def test_trades_are_found_alone_and_among_order_events():
     assert [t.id for t in trades_in(json.dumps([order, TRADE]).encode())] == ["1"]
     assert trades_in(json.dumps(order).encode()) == []
     assert trades_in(b"PONG") == []
+    bare = TRADE | {"maker_orders": None, "owner": None, "trader_side": None}
+    assert [t.id for t in trades_in(json.dumps(bare).encode())] == ["1"]
 
 
 def test_what_cannot_be_understood_is_said_to_be_so():
@@ -40,6 +44,18 @@ def test_the_recorded_user_messages_are_understood(shared):
         is_trade = "user_trade" in path.name
         assert trades is not None
         assert len(trades) == is_trade, path.name
+
+
+def test_a_channel_that_closes_under_a_ping_is_the_listeners_to_report(monkeypatch):
+    """A task that ends with an error which nobody asks for would end the executor."""
+
+    class Closed:
+        async def send(self, _text):
+            raise websockets.ConnectionClosedError(None, None)
+
+    monkeypatch.setattr(user, "PING_EVERY_S", 0)
+    channel = UserChannel("ws://127.0.0.1:9", Credentials("k", "s", "p"), print, print)
+    asyncio.run(channel._ping(Closed()))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
