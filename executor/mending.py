@@ -56,7 +56,9 @@ class Mender:
         self._keep = keep
         self._timeout_s = 0.0
         self._hindered_ms = 0
-        """When something last forbade every repair."""
+        """When something last forbade every repair,"""
+        self._waited_ms: dict[int, int] = {}
+        """and the next one of a basket, by its flight: the others' time goes on."""
 
     def look(self, launcher: Launcher, settings: Settings) -> None:
         """Decide for every basket that stands alone.
@@ -68,6 +70,9 @@ class Mender:
         state = self._chronicle.state
         self._timeout_s = settings.executor.reply_timeout_ms / 1e3
         naked = [flight for flight in state.open_flights if needs_repair(flight, state.ledger)]
+        if self._waited_ms:
+            alone = {flight.id for flight in naked}
+            self._waited_ms = {one: at for one, at in self._waited_ms.items() if one in alone}
         if not naked:
             return
         now_ms = time.time_ns() // 1_000_000
@@ -96,18 +101,18 @@ class Mender:
         )
         budget = Budget(
             naked_ms=settings.risk.max_naked_ms,
-            since_ms=max(state.mode_since_ms, self._hindered_ms),
+            since_ms=max(state.mode_since_ms, self._hindered_ms, self._waited_ms.get(flight.id, 0)),
             bounds=self._bounds(flight, settings),
         )
         decision = decide(flight, state.ledger, legs, now_ms=now_ms, budget=budget)
         if decision.step is Step.KEEP:
             self._end(flight, now_ms)
         elif decision.step is Step.AWAIT_CHAIN:
-            self._hindered_ms = now_ms
+            self._waited_ms[flight.id] = now_ms
         elif decision.step is Step.SEND and decision.plan is not None:
             plan = decision.plan
             if self._hindered(len(plan.orders), settings):
-                self._hindered_ms = now_ms
+                self._waited_ms[flight.id] = now_ms
             else:
                 self._send(flight, plan, repair_wishes(plan, legs), launcher)
 

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
+from executor import mending
 from executor.dispatch import Dispatcher
 from executor.launching import Launcher
 from executor.mending import Mender
-from executor.repairing import REPAIRS_MAX
+from executor.repairing import REPAIRS_MAX, Decision, Step
 from executor.risk import REPAIR_OVERDRAFT
 from shm.codes import Cause, FlightState, LegState, Mode, Purpose, Side
 from shm.settings import Settings
@@ -255,6 +256,24 @@ def test_nor_does_a_silent_feed_or_the_want_of_a_connection(desk):
     desk.venue.idle = True
     desk.look()
     assert len(desk.given) == 1
+
+
+def test_one_basket_that_waits_for_the_chain_stops_the_time_of_no_other(desk, monkeypatch):
+    waiting, other = desk.naked(), desk.naked()
+    since_ms = {}
+
+    def judged(flight, *_about, budget, **_more):
+        since_ms[flight.id] = budget.since_ms
+        return Decision(Step.AWAIT_CHAIN if flight is waiting else Step.WAIT)
+
+    monkeypatch.setattr(mending, "decide", judged)
+    for _ in range(2):
+        desk.look()
+    assert since_ms[other.id] == desk.state.mode_since_ms
+    assert since_ms[waiting.id] > since_ms[other.id]
+    desk.written.fill(waiting, 2, at_ms=waiting.created_ms)
+    desk.look()
+    assert list(desk.mender._waited_ms) == []
 
 
 def test_a_repair_leaves_although_baskets_have_used_up_the_pace(desk):
