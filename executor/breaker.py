@@ -146,8 +146,8 @@ def _doubts(
     _state: State, exposure: Exposure, _signs: Signs, limits: RiskSettings
 ) -> Iterator[Demand]:
     """Orders that are known to have arrived, and only wait, let nothing new out and do not halt."""
-    if exposure.lost >= limits.max_doubt:
-        text = f"the fate of orders of {exposure.lost} baskets is unknown"
+    if exposure.astray >= limits.max_doubt:
+        text = f"the fate of orders of {exposure.astray} baskets is unknown"
         yield Demand(Mode.HALTED, Cause.DOUBT, text)
 
 

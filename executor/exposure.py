@@ -56,7 +56,7 @@ class Exposure:
     by_day: dict[tuple[bytes, int], int] = field(default_factory=lambda: defaultdict(int))
     doubts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     """By group: flights with an order that may still fill or not, for all that anyone knows;"""
-    lost: int = 0
+    astray: int = 0
     """those of them with an order of which nobody knows whether it has arrived."""
 
     def add(self, market: Market, usd_e6: int) -> None:
@@ -105,7 +105,7 @@ def _add_flight(
     in_doubt = any(order.state in LEG_UNDECIDED for order in orders)
     if in_doubt:
         exposure.doubts[flight.group] += 1
-        exposure.lost += any(order.state is LegState.DOUBT for order in orders)
+        exposure.astray += any(order.state is LegState.DOUBT for order in orders)
     at_risk = 0
     risks = []
     if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):

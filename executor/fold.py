@@ -261,9 +261,10 @@ def _mode(state: State, entry: Entry) -> list[Turn]:
     check_step(state.mode, then, cause)
     if then is Mode.HALTED:
         state.halt = cause
-    elif state.mode is Mode.HALTED:
+    elif then is Mode.ARMED:
+        state.halt = Cause.NONE  # and not before: who dies on the way there halts again
+    if state.mode is Mode.HALTED and then is not Mode.HALTED:
         # The operator has seen it: what was counted towards it begins anew, but not a day's loss.
-        state.halt = Cause.NONE
         state.outcomes.clear()
         state.forgiven_ms = entry.wall_ns // 1_000_000
         state.peak_usd_e6 = 0

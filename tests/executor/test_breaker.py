@@ -35,7 +35,7 @@ def state(**some) -> State:
 
 def doubts(count: int) -> Exposure:
     exposure = Exposure()
-    exposure.lost = count
+    exposure.astray = count
     return exposure
 
 

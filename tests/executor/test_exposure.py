@@ -154,7 +154,7 @@ def test_what_filled_beside_an_order_in_doubt_stands_alone_until_that_is_known(t
     flight = written.launch()
     written.reply(flight, LegState.FILLED, LegState.FILLED, undecided)
     assert written.state.exposure().doubts == {flight.group: 1}
-    assert written.state.exposure().lost == (undecided is LegState.DOUBT)
+    assert written.state.exposure().astray == (undecided is LegState.DOUBT)
     assert written.state.exposure().naked_usd_e6 == 0, "none of it has been seen to fill"
     written.fill(flight, 0)
     written.fill(flight, 1)

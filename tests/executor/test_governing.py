@@ -16,6 +16,7 @@ from shm.codes import Cause, Mode
 from shm.fabric import Fabric
 from shm.kill import Kill, pressed, request_kill
 from shm.limits import RiskSettings
+from shm.wordfiles import take_away
 from tests.executor.written import Written
 
 WALLET = "0x" + "5b" * 20
@@ -158,6 +159,33 @@ def test_a_halt_outlives_the_process_until_the_operators_word(desk):
         desk.restart()
         assert desk.governor.mode is Mode.HALTED
         assert desk.written.state.halt is Cause.BANNED
+    assert desk.arm() == ""
+    desk.restart()
+    assert desk.governor.mode is Mode.ARMED
+
+
+@pytest.mark.parametrize("moment", ["comparing", "true"])
+def test_a_halt_outlives_a_process_that_dies_while_it_is_being_armed(desk, monkeypatch, moment):
+    """The word is lost with the process: nobody has armed."""
+    desk.armed()
+    desk.signs.identity = "0x2"
+    assert desk.look() is Mode.HALTED
+
+    class DiedError(Exception):
+        pass
+
+    async def die(*_about) -> str:
+        raise DiedError
+
+    with monkeypatch.context() as during:
+        if moment == "true":
+            during.setattr(arming, "clear", die)
+        with pytest.raises(DiedError):
+            desk.arm(agrees if moment == "true" else die)
+    take_away(desk.var / kill.ARM)
+    desk.restart()
+    assert desk.governor.mode is Mode.HALTED
+    assert desk.written.state.halt is Cause.IDENTITY
     assert desk.arm() == ""
     desk.restart()
     assert desk.governor.mode is Mode.ARMED
