@@ -30,6 +30,7 @@ from executor import (
     exposure,
     flights,
     fold,
+    forgetting,
     gate,
     intake,
     journal,
@@ -330,7 +331,7 @@ def _doubts_forgotten_at_start() -> None:
     def forget(now: Any, entry: Any) -> Any:
         for flight in now.open_flights:
             if flight.state in {flights.FlightState.INTENT, flights.FlightState.SENT}:
-                fold._drop(now, flight)
+                forgetting._drop(now, flight)
         return opened(now, entry)
 
     swap(fold, "_FOLDS", fold._FOLDS | {Kind.OPENED: forget})
