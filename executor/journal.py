@@ -43,6 +43,7 @@ from shm.journal_files import (
 from shm.journal_found import Found
 from shm.journal_record import RECORD_BYTES, Draft
 from shm.limits import JournalSettings
+from shm.payloads import PAYLOADS
 from shm.process import boot_id
 from shm.records import Basket, Intent, Kind, ModeChange
 from shm.segment import SHM_ROOT
@@ -189,14 +190,15 @@ class Journal:
             if draft[0] == Kind.OPENED:
                 self._opened = True
             elif draft[0] == Kind.MODE and self._opened:
-                self._note_mode(ModeChange(*draft[3]))
+                self._note_mode(draft[3])
             elif draft[0] == Kind.INTENT:
                 self.intents += 1
                 durable = durable or self._settings.durability == "D2"
         return self._finish(durable=durable)
 
-    def _note_mode(self, step: ModeChange) -> None:
+    def _note_mode(self, row: tuple[Any, ...] | bytes) -> None:
         """What a start found is told before it reconciles: then it need not be looked for again."""
+        step = PAYLOADS[Kind.MODE].unpack(row) if isinstance(row, bytes) else ModeChange(*row)
         if step.mode == Mode.RECONCILING:
             self._swept_boot_id = boot_id()
             self.needs_sweep = False

@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from desk import journal_fold
 from desk.cli import main
 from desk.journal import as_json, kinds_of
 from shm.errors import InputError
@@ -16,7 +17,7 @@ from shm.journal_files import Place
 from shm.journal_follow import Follower
 from shm.payloads import PAYLOADS
 from shm.records import Kind
-from tests.desk.journals import flip, mark, opened, reply, torn, whole, written
+from tests.desk.journals import flip, mark, newer_code, opened, reply, torn, whole, written
 from tests.executor.stories import Story
 from tests.pipeline.system import ROOT
 
@@ -223,6 +224,33 @@ def test_d3_damage_is_named_with_exit_code_12_and_nothing_is_changed(tmp_path, d
     assert "FAULT: " in text.stdout
     assert "docs/journal.md" in text.stderr
     assert before == {path: path.read_bytes() for path in folder.rglob("*")}
+
+
+UNFOLDABLE = {"contradicts": reply(b"to nobody", flight=99), "newer code": newer_code()}
+
+
+@pytest.mark.parametrize("what", UNFOLDABLE)
+def test_what_no_start_can_fold_is_a_fault_that_names_the_record(tmp_path, what):
+    folder = tmp_path / "journal"
+    journal = written(folder, rotations=1)
+    number = journal.append([UNFOLDABLE[what]])
+    code, found = verified(folder)  # which may run beside whoever writes
+    assert (code, found["whole"]) == (12, False)
+    assert f"record {number} of the journal" in found["faults"][0]
+    journal.close()
+
+
+def test_where_nobody_can_tell_it_is_no_fault_and_no_leave_to_give_it_up(tmp_path, monkeypatch):
+    folder = tmp_path / "journal"
+    whole(folder)
+    monkeypatch.setattr(journal_fold, "python_command", lambda _: [sys.executable, "-c", "1/0"])
+    result = told("verify", "--folder", str(folder))
+    assert result.exit_code == 12
+    assert "nobody can say" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+    result = told("accept-loss", "--folder", str(folder), "--reason", "test")
+    assert result.exit_code == 12
+    assert folder.exists()
 
 
 def test_a_damaged_journal_is_shown_up_to_the_damage_and_then_refused(tmp_path):
