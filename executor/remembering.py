@@ -60,6 +60,9 @@ def main() -> None:
     except JournalError as error:
         sys.stdout.write(f"{error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stdout.write(f"cannot be read: {error.strerror}\n")
+        sys.exit(JournalError.exit_code)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tests.desk.journals import (
     whole,
     written,
 )
-from tests.desk.test_journal import told
+from tests.desk.test_journal import broken, told
 from tests.pipeline.system import ROOT
 
 
@@ -107,6 +107,18 @@ def test_a_whole_journal_that_no_start_can_fold_can_be_given_up(tmp_path, record
     journal = opened(folder)
     assert journal.found[0].kind is Kind.LOSS
     assert journal.needs_sweep
+    journal.close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_journal_that_the_disk_does_not_read_can_be_given_up(tmp_path, monkeypatch, number):
+    folder = tmp_path / "journal"
+    whole(folder, rotations=1)
+    with monkeypatch.context() as patch:
+        broken(patch, folder / f"{number:06d}.journal")
+        accepted(folder)
+    journal = opened(folder)
+    assert journal.found[0].payload.lost_segment == 2
     journal.close()
 
 
