@@ -96,7 +96,7 @@ def system_of(stage: Stage) -> int:
 
 
 def _since_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
-    """Since when fills may have come that nobody wrote down, of those known by name if it was."""
+    """Since when fills may have come that nobody wrote down, and all that counted have names."""
     state = chronicle.state
     if not journal.needs_sweep:
         since_ms = _last_ms(journal, chronicle, now_ms)
