@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from desk.journal_fold import judged
 from shm.codes import (
     BasketKind,
     Cause,
@@ -34,7 +35,6 @@ from shm.errors import InputError, JournalDamaged
 from shm.journal_files import Place
 from shm.journal_follow import Follower
 from shm.journal_record import Entry
-from shm.journal_verify import verify
 from shm.layout import Octets
 from shm.payloads import PAYLOADS
 from shm.records import CancelStep, Evidence, Kind, OrderKind
@@ -210,7 +210,7 @@ def show(
 def verdict(place: Place) -> dict[str, Any]:
     """Verify all of it; one JSON object."""
     began_ns = time.monotonic_ns()
-    found = verify(place)
+    found = judged(place)
     if not found.segments and found.head is None:
         raise InputError(f"no journal at {place.folder}: the executor makes one when it first runs")
     seconds = (time.monotonic_ns() - began_ns) / 1e9

@@ -14,6 +14,7 @@ import pwd
 import re
 from pathlib import Path
 
+from desk.journal_fold import judged
 from shm.errors import ConfigError, InputError
 from shm.journal_files import (
     SYSTEM_CLOCK,
@@ -28,7 +29,7 @@ from shm.journal_files import (
     sync_folder,
 )
 from shm.journal_record import Draft
-from shm.journal_verify import Verified, verify
+from shm.journal_verify import Verified
 from shm.payloads import clip
 from shm.records import Kind, Loss
 from shm.segment import SHM_ROOT
@@ -56,7 +57,7 @@ def accept_loss(
     journal_lock.take()
     wallet_lock = None
     try:
-        found = verify(place)
+        found = judged(place)
         if found.head is None and not found.segments and not found.faults:
             raise _nothing(place)
         if not found.faults:

@@ -13,28 +13,14 @@ from typing import Any
 from executor.failpoints import reach
 from executor.fold import apply
 from executor.journal import Journal, JournalFull, JournalPoisoned, Unwritten
+from executor.remembering import remembered
 from executor.snapshot import draft, may_be_taken, snapshot
-from executor.state import State, Turn
-from shm.errors import JournalDamaged, JournalError
+from executor.state import Turn
+from shm.errors import JournalError
 from shm.journal_record import GROUP_MAX, Draft, Entry
 from shm.records import Basket, Intent, Kind
 
 OnTurn = Callable[[Turn], None]
-
-
-def remembered(journal: Journal) -> State:
-    """The state that a journal adds up to; `JournalDamaged` if its snapshot is not what it was."""
-    state = State()
-    for entry in journal.found:
-        if entry.kind is Kind.CHECKPOINT:
-            said = entry.payload.state_digest
-            if any(said) and said != state.digest():
-                raise JournalDamaged(
-                    f"the snapshot before record {entry.seq} of the journal does not add up to "
-                    "what it was made from: see docs/journal.md"
-                )
-        apply(state, entry)
-    return state
 
 
 class Chronicle:
@@ -46,7 +32,7 @@ class Chronicle:
         self._waiting: list[Draft] = []
         self._orders: list[Draft] = []
         """Written, and to be folded when their bytes have left."""
-        self.state = remembered(journal)
+        self.state = remembered(journal.found)
         self.version = 0
         """Changes with each record that is folded."""
         self.on_told: Callable[[], None] = _nobody

@@ -328,8 +328,11 @@ def tally(flight: Flight, ledger: Ledger) -> Tally:
 
 
 def unconfirmed(flight: Flight, ledger: Ledger) -> bool:
-    """Whether the chain has not confirmed all of its fills."""
-    return any(ledger.of_order(order.order_hash).unconfirmed_e6 for order in flight.all_orders)
+    """Whether the chain has not confirmed all of its fills, whatever their size."""
+    if not ledger.unconfirmed:
+        return False
+    hashes = {order.order_hash for order in flight.all_orders}
+    return any(order in hashes for _, order in ledger.unconfirmed)
 
 
 def in_words(flight: Flight, legs: Sequence[LegOrder] | None = None) -> str:

@@ -7,13 +7,19 @@ all. So there is one way to know anything, and recovery is the ordinary start.
 
 from collections.abc import Callable, Iterable
 
-from executor.exposure import DAY_MS, is_kept
-from executor.flights import Flight, LegOrder, tally, unconfirmed
-from executor.forgetting import forget_strangers, forget_tokens
+from executor.exposure import DAY_MS
+from executor.flights import Flight, LegOrder
+from executor.forgetting import (
+    forget_fills,
+    forget_flights,
+    forget_paces,
+    forget_strangers,
+    forget_tokens,
+)
 from executor.ledger import Change, Fill, Holding
 from executor.modes import check_step
 from executor.snapshot import RESTORES
-from executor.state import MINUTE_MS, NAMES_MS, Mark, Pace, State, Turn
+from executor.state import MINUTE_MS, Mark, Pace, State, Turn
 from executor.wire import ORDER_TYPES
 from shm.codes import (
     BasketKind,
@@ -35,10 +41,6 @@ from shm.layout import Market
 from shm.records import Kind
 from shm.records import Market as MarketRecord
 from shm.units import format_token
-
-REMEMBER_MS = 10 * MINUTE_MS
-"""A flight that is over and confirmed is no longer looked at after this: longer than any order that
-was given up has ever taken to turn up."""
 
 
 def apply(state: State, entry: Entry) -> list[Turn]:
@@ -141,6 +143,8 @@ def _basket(state: State, entry: Entry) -> list[Turn]:
 
 
 def _count_basket(state: State, flight: Flight) -> None:
+    if state.told_again:
+        return  # the snapshot says what was left of it (Kind.PACE)
     pace = state.pace.setdefault(flight.group, Pace())
     minute = flight.created_ms // MINUTE_MS
     pace.last_ms = max(pace.last_ms, flight.created_ms)
@@ -291,36 +295,10 @@ def _forget_when_due(state: State, now_ms: int) -> None:
     """Once a minute at most. Only after records that no snapshot tells again."""
     if now_ms > state.forgot_ms + MINUTE_MS:
         state.forgot_ms = now_ms
-        _forget(state, now_ms)
-
-
-def _forget(state: State, now_ms: int) -> None:
-    """Let go of what is over: its results stay as sums, its fills as names for two days."""
-    for flight in list(state.flights.values()):
-        over = not any(one.open for one in (flight, *flight.repairs))
-        over = over and not unconfirmed(flight, state.ledger)
-        recent = flight.last_ms > now_ms - REMEMBER_MS
-        # What is kept alone stays in sight until it is paid or sold.
-        kept = flight.state is FlightState.PARTIAL and is_kept(flight, state.ledger, state.tokens)
-        if over and not recent and not flight.parent and not kept:
-            sums = tally(flight, state.ledger)
-            state.sums.profit_usd_e6 += sums.locked_profit_usd_e6
-            state.sums.orphan_usd_e6 += sums.orphan_cost_usd_e6
-            for one in (flight, *flight.repairs):
-                _drop(state, one)
-    for key, fill in list(state.ledger.fills.items()):
-        final = key not in state.ledger.unconfirmed
-        if final and fill.at_ms < now_ms - NAMES_MS and state.flight_of(fill.order) is None:
-            del state.ledger.fills[key]
-            state.failed_ms.pop(key, None)
-    forget_strangers(state)
-
-
-def _drop(state: State, flight: Flight) -> None:
-    del state.flights[flight.id]
-    for leg in flight.legs:
-        del state.flight_by_order[leg.order_hash]
-        state.ledger.orders.pop(leg.order_hash, None)
+        forget_flights(state, now_ms)
+        forget_fills(state, now_ms)
+        forget_strangers(state)
+        forget_paces(state, now_ms)
 
 
 def _compared(state: State, entry: Entry) -> list[Turn]:

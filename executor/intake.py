@@ -61,7 +61,7 @@ class Intake:
             self._tell(fills[first : first + FILLS_AT_ONCE])
 
     def fills(self, trade: Trade) -> list[Fill]:
-        """Our fills in a trade; none where it cannot be read, which is counted."""
+        """Our fills in a trade; none where it cannot be read or is of nothing, which is counted."""
         try:
             fills = list(fills_of(trade, self._api_key, self._fee_rate_e6, self._is_known))
         except (UnitError, KeyError):  # KeyError: a side that nobody knows
@@ -69,7 +69,9 @@ class Intake:
             return []
         # A record has room for a digest where a name is too long: so it is known again.
         name = trade_id(trade.id).decode("ascii")
-        readable = [replace(fill, trade=name) for fill in fills if _has_names(fill)]
+        readable = [
+            replace(fill, trade=name) for fill in fills if fill.size_e6 and _has_names(fill)
+        ]
         self._counters.add("post_errors", len(fills) - len(readable))
         return readable
 

@@ -25,6 +25,7 @@ from executor.journal_start import Cut, Started, start
 from executor.pens import make_pen
 from executor.syncing import Syncer
 from shm import backend
+from shm.codes import Mode
 from shm.errors import JournalError, JournalGone, JournalNoRoom
 from shm.journal_files import (
     FOLDER_MODE,
@@ -42,8 +43,9 @@ from shm.journal_files import (
 from shm.journal_found import Found
 from shm.journal_record import RECORD_BYTES, Draft
 from shm.limits import JournalSettings
+from shm.payloads import PAYLOADS
 from shm.process import boot_id
-from shm.records import Basket, Intent, Kind
+from shm.records import Basket, Intent, Kind, ModeChange
 from shm.segment import SHM_ROOT
 from shm.snapshot_records import Checkpoint
 
@@ -98,7 +100,8 @@ class Journal:
         self._offset = segment.offset
         self._full_at = _full_at(segment.offset, started.room_bytes)
         self._pen = make_pen(segment.link, native=native)
-        self._opened_boot_id = segment.opened_boot_id
+        self._swept_boot_id = segment.swept_boot_id
+        self._opened = False
         self._poisoned: JournalPoisoned | None = None
         self._syncing = threading.Lock()
         self._head_synced_ns = clock.mono_ns()
@@ -114,9 +117,9 @@ class Journal:
         self.checkpoint: Checkpoint = segment.checkpoint
         self.quarantined: Cut | None = started.cut
         """What was cut off at this start."""
-        self.needs_sweep = self._opened_boot_id != boot_id()
+        self.needs_sweep = self._swept_boot_id != boot_id()
         """Orders may have been sent that are not here: a new journal, a loss of power, an accepted
-        loss. Holds until OPENED is appended."""
+        loss. Holds until OPENED, what was found at the venue, and RECONCILING are appended."""
         self.found = Found(segment.path, segment.records)
         """The living segment as it was at this start: snapshot, CHECKPOINT, what followed."""
         self._head = HeadFile(
@@ -185,12 +188,20 @@ class Journal:
         self._pen.settle()
         for draft in drafts:
             if draft[0] == Kind.OPENED:
-                self._opened_boot_id = boot_id()
-                self.needs_sweep = False
+                self._opened = True
+            elif draft[0] == Kind.MODE and self._opened:
+                self._note_mode(draft[3])
             elif draft[0] == Kind.INTENT:
                 self.intents += 1
                 durable = durable or self._settings.durability == "D2"
         return self._finish(durable=durable)
+
+    def _note_mode(self, row: tuple[Any, ...] | bytes) -> None:
+        """What a start found is told before it reconciles: then it need not be looked for again."""
+        step = PAYLOADS[Kind.MODE].unpack(row) if isinstance(row, bytes) else ModeChange(*row)
+        if step.mode == Mode.RECONCILING:
+            self._swept_boot_id = boot_id()
+            self.needs_sweep = False
 
     def append_orders(
         self,
@@ -318,7 +329,7 @@ class Journal:
     def _rotate(self, snapshot: Sequence[Draft], digest: bytes) -> int:
         place, number = self._place, self.segment + 1
         wallet = wallet_word(self._head.head.wallet)
-        plan = Plan(number, wallet, self._opened_boot_id, self.durable_seq, digest)
+        plan = Plan(number, wallet, self._swept_boot_id, self.durable_seq, digest)
         link, offset = make_segment(
             place, plan, self._pen.link, snapshot,
             records=self._settings.segment_records, clock=self._clock,

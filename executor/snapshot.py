@@ -35,7 +35,8 @@ def snapshot(state: State) -> list[Draft]:
     assert may_be_taken(state), "a snapshot in the middle of a flight"
     told = [fill for fill in state.ledger.fills.values() if _is_told(state, fill)]
     return [
-        draft(Kind.FIGURES, _figures(state)),  # also first: nothing is forgotten while it is told
+        # Also first: nothing is forgotten, nor any pace counted, while it is told.
+        draft(Kind.FIGURES, _figures(state)),
         *(draft(Kind.MARKET, market_row(market)) for market in _markets(state)),
         *_holdings(state, told),
         *_names(state, told),
@@ -186,7 +187,7 @@ def fill_row(fill: Fill) -> records.Fill:
 
 
 def _paces(state: State) -> Iterator[Draft]:
-    """After the flights, which have counted their baskets once more."""
+    """What is left of it: baskets that a snapshot tells again are not counted by it."""
     for group, pace in state.pace.items():
         for minute, count in sorted(pace.by_minute.items()):
             yield draft(Kind.PACE, snapshot_records.Pace(minute, pace.last_ms, group, count))
@@ -273,13 +274,12 @@ def _pace(state: State, entry: Entry) -> list[Turn]:
     pace = state.pace.setdefault(row.group, Pace())
     pace.last_ms = row.last_ms
     pace.by_minute[row.minute] = row.baskets
-    for old in [known for known in pace.by_minute if known <= row.minute - 60]:
-        del pace.by_minute[old]
     return []
 
 
 def _restore_figures(state: State, entry: Entry) -> list[Turn]:
     row, ledger = entry.payload, state.ledger
+    state.told_again = not state.told_again
     ledger.opening_usd_e6, ledger.cash_change_usd_e6 = row.opening_usd_e6, row.cash_change_usd_e6
     ledger.fee_usd_e6 = row.fee_usd_e6
     state.run, state.wallet, state.system = row.run, row.wallet, row.system

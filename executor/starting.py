@@ -6,7 +6,9 @@
     compares, while the executor's loop turns)
 
 A journal that is new, or that lost power or was lost, has to look further back, for orders of this
-wallet that it does not know.
+wallet that it does not know. That counts as done when what was found is in the journal; killed
+before, the next start looks again. Nobody looks back to before the time since when every fill that
+counted is known by its name: it would count again.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from executor.snapshot import draft
 from executor.venue import Unavailable, Venue
 from executor.wire import Trade
 from shm import records
+from shm.codes import Mode
 from shm.errors import ConfigError
 from shm.process import boot_id
 from shm.records import Kind
@@ -62,11 +65,8 @@ async def open_ledger(
     state = chronicle.state
     fresh = state.run == 0
     now_ms = time.time_ns() // 1_000_000
-    sweep = fresh or journal.needs_sweep
-    since_ms = now_ms - SWEEP_MS if sweep else _last_ms(journal, chronicle, now_ms)
-    found = await insist(
-        "rebuild", lambda: _settled(venue, since_ms // 1_000), lambda: stage.stopping
-    )
+    after_s = -(-_since_ms(journal, chronicle, now_ms) // 1_000)
+    found = await insist("rebuild", lambda: _settled(venue, after_s), lambda: stage.stopping)
     if found is None:
         return False
     cash_usd_e6, trades = found
@@ -95,13 +95,26 @@ def system_of(stage: Stage) -> int:
     return stage.fabric.segment("control", writable=False).header.created_wall_ns
 
 
+def _since_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
+    """Since when fills may have come that nobody wrote down, and all that counted have names."""
+    state = chronicle.state
+    if not journal.needs_sweep:
+        since_ms = _last_ms(journal, chronicle, now_ms)
+    elif state.run and state.mode is Mode.BOOT:
+        # A start that came no further than OPENED: its opening cash is that of its own sweep.
+        since_ms = min(now_ms, state.mode_since_ms) - SWEEP_MS
+    else:
+        since_ms = now_ms - SWEEP_MS
+    return max(0, since_ms, state.names_since_ms)
+
+
 def _last_ms(journal: Journal, chronicle: Chronicle, now_ms: int) -> int:
-    """Since when fills may have come that nobody wrote down."""
+    """Before what is open, and before the last record."""
     times = [flight.created_ms for flight in chronicle.state.open_flights]
     times += [fill.at_ms for fill in chronicle.state.ledger.unconfirmed.values()]
     if len(journal.found):
         times.append(journal.found[-1].wall_ns // 1_000_000)
-    return max(0, min(times, default=now_ms) - OVERLAP_MS, chronicle.state.names_since_ms)
+    return min(times, default=now_ms) - OVERLAP_MS
 
 
 def _once(fills: list[Fill]) -> list[Fill]:

@@ -105,6 +105,8 @@ class State:
     """When flights that are over were last forgotten."""
     flight_by_order: dict[str, int] = field(default_factory=dict)
     """By order hash: the flight's id."""
+    told_again: bool = False
+    """A snapshot is being read: between the figures that it begins with and those that end it."""
 
     @property
     def open_flights(self) -> list[Flight]:

@@ -283,7 +283,7 @@ class Plan(NamedTuple):
     number: int
     wallet: bytes
     boot_id: bytes
-    """Of the last OPENED so far."""
+    """Of the last boot whose start told what it had found."""
     durable_seq: int
     state_digest: bytes = bytes(32)
 

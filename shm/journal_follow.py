@@ -31,9 +31,9 @@ class Follower:
                 yield from group.entries()
             if not later:
                 return
-            if self.trouble:
-                return
             link = self._walk.link
+            if self.trouble and not self._goes_on(link):
+                return
             self.close()
             self._number += 1
             self._open(link)
@@ -45,6 +45,16 @@ class Follower:
         except OSError as error:
             raise JournalError(f"{path} cannot be read: {error.strerror}") from None
         self._walk = Walk(self._fd, link)
+
+    def _goes_on(self, link: Link | None) -> bool:
+        """Whether the next segment takes up here, so that what lies behind is no group of ours."""
+        after = Follower(self._place, self._number + 1)
+        after._open(link)
+        assert after._walk is not None
+        try:
+            return link is not None and next(iter(after._walk), None) is not None
+        finally:
+            after.close()
 
     @property
     def trouble(self) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
+from shm.codes import Mode
 from shm.errors import JournalForeign
 from shm.journal_record import (
     CRC_AT,
@@ -229,8 +230,9 @@ class Segment:
     """Where it can be continued."""
     checkpoint: Checkpoint | None
     """The one that ends its snapshot."""
-    opened_boot_id: bytes
-    """Of the last OPENED, here or before the checkpoint; zeros if there was none."""
+    swept_boot_id: bytes
+    """Of the last boot whose start told what it had found at the venue: an OPENED that a step to
+    RECONCILING follows, here or before the checkpoint; zeros if there was none."""
     offset: int
     fault: Fault
     rest: Rest
@@ -252,19 +254,22 @@ def read_segment(fd: int, path: Path, number: int, link: Link | None = None) -> 
     begin = link
     records = groups = first_seq = 0
     checkpoint: Checkpoint | None = None
-    boot_id = bytes(16)
+    boot_id = opened = bytes(16)
     for group in walk:
         if not groups:
             first_seq = group.seq
             begin = begin or _begin(group)
         for place in range(group.size):
             at = group.at + place * RECORD_BYTES
-            if checkpoint is None and group.data[at + 5] == Kind.CHECKPOINT:
+            kind = group.data[at + 5]
+            if checkpoint is None and kind == Kind.CHECKPOINT:
                 row = entry_at(group.data, at).payload
                 if row.records == records + place:
-                    checkpoint, boot_id = row, row.boot_id
-            elif group.data[at + 5] == Kind.OPENED:
-                boot_id = entry_at(group.data, at).payload.boot_id
+                    checkpoint, boot_id, opened = row, row.boot_id, row.boot_id
+            elif kind == Kind.OPENED:
+                opened = entry_at(group.data, at).payload.boot_id
+            elif kind == Kind.MODE and entry_at(group.data, at).payload.mode == Mode.RECONCILING:
+                boot_id = opened
         records += group.size
         groups += 1
     return Segment(

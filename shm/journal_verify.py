@@ -123,18 +123,40 @@ def verify(place: Place) -> Verified:
             living(place, found.head)
     except JournalError as error:
         found.faults.append(str(error))
+    except OSError as error:
+        found.faults.append(_unreadable(place.head, error))
     before: Segment | None = None
-    for number, path in place.segments().items():
-        if before is None or before.number != number - 1:
-            first = before.number + 1 if before else 1
-            if first < number:
-                found.notes.append(f"segments {first} to {number - 1} are not here")
+    expected = 1
+    for number, path in _listed(found).items():
+        if expected < number:
+            found.notes.append(f"segments {expected} to {number - 1} are not here")
             before = None
-        before = _read(found, path, number, before)
-        found.segments.append(before)
+        expected = number + 1
+        try:
+            before = _read(found, path, number, before)
+        except OSError as error:
+            found.faults.append(_unreadable(path, error))
+            before = None
+        else:
+            found.segments.append(before)
     if before is not None:
         _judge_living(found, before)
     return found
+
+
+def _listed(found: Verified) -> dict[int, Path]:
+    try:
+        return found.place.segments()
+    except OSError as error:
+        found.faults.append(_unreadable(found.place.folder, error))
+        return {}
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """The fault of what the disk does not read. What somebody else owns is no fault of it."""
+    if isinstance(error, PermissionError):
+        raise JournalError(f"{path} cannot be read: {error.strerror}; ask as its owner") from error
+    return f"{path} cannot be read: {error.strerror or error}"
 
 
 def _read(found: Verified, path: Path, number: int, before: Segment | None) -> Segment:
@@ -142,13 +164,19 @@ def _read(found: Verified, path: Path, number: int, before: Segment | None) -> S
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         segment = read_segment(fd, path, number, link)
-        if link is not None and segment.records == 0:
+        follows = segment.records > 0
+        if link is not None and not follows:
             found.faults.append(f"{described(segment)}: it does not follow segment {number - 1}")
             segment = read_segment(fd, path, number)
     finally:
         os.close(fd)
     if before is not None and not before.whole:
-        found.faults.append(f"{described(before)}: and there is a segment after it")
+        if follows and not before.rest.evidence:
+            # Its number and the digest of the last group prove that nothing is missing between.
+            found.notes.append(f"{described(before)}: remains of a write that failed, and the next "
+                               "segment follows what stands before them")  # fmt: skip
+        else:
+            found.faults.append(f"{described(before)}: and there is a segment after it")
     if segment.checkpoint is None:
         found.faults.append(f"{described(segment)}: the snapshot it begins with is not whole")
     elif segment.checkpoint.segment != number:

@@ -98,4 +98,4 @@ class Checkpoint(NamedTuple):
     """Of the state that the snapshot describes; zeros if nobody gave one."""
     wallet: Word256
     boot_id: Digest16
-    """Of the last OPENED so far; zeros before the first."""
+    """Of the last boot whose start told what it had found; zeros before the first."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor import fold
+from executor import fold, forgetting
 from executor.flights import LEG_OPEN
 from executor.state import State
 from shm.codes import Mode, Purpose
@@ -69,11 +69,11 @@ def history(folder: Path) -> Iterator[Entry]:
 def read_books(folder: Path) -> Books:
     """Read and fold everything."""
     everything = list(history(folder))
-    remember, fold.REMEMBER_MS = fold.REMEMBER_MS, 2**62
+    remember, forgetting.REMEMBER_MS = forgetting.REMEMBER_MS, 2**62
     try:
         whole = fold.apply_all(State(), everything)
     finally:
-        fold.REMEMBER_MS = remember
+        forgetting.REMEMBER_MS = remember
     claims, intents, repairs = {}, {}, set()
     for flight in whole.flights.values():
         basket = flight.purpose is Purpose.BASKET

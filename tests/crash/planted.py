@@ -30,6 +30,7 @@ from executor import (
     exposure,
     flights,
     fold,
+    forgetting,
     gate,
     intake,
     journal,
@@ -330,7 +331,7 @@ def _doubts_forgotten_at_start() -> None:
     def forget(now: Any, entry: Any) -> Any:
         for flight in now.open_flights:
             if flight.state in {flights.FlightState.INTENT, flights.FlightState.SENT}:
-                fold._drop(now, flight)
+                forgetting._drop(now, flight)
         return opened(now, entry)
 
     swap(fold, "_FOLDS", fold._FOLDS | {Kind.OPENED: forget})
@@ -779,7 +780,7 @@ PLANTED: dict[str, Bug] = {
     "a basket of any size": Bug(
         _any_size_may_stand_alone,
         _RISK + "test_all_legs_but_the_cheapest_fit_into_what_may_stand_alone",
-        {"naked_usd_e6": 0},
+        {"naked_usd_e6": 0, "launched_usd_e6": 0},
     ),
     "a pause decides what is kept": Bug(
         _pauses_decide,

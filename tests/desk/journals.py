@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from executor.journal import Journal
+from shm.codes import Cause, Mode
 from shm.journal_record import RECORD_BYTES, Draft
 from shm.limits import JournalSettings
-from shm.records import Kind, Mark, Reply
+from shm.records import Kind, Mark, ModeChange, Reply
 
 WALLET = b"\x07" * 20
 SETTINGS = JournalSettings(segment_records=1_024)
@@ -24,6 +25,11 @@ def mark(worth: int) -> Draft:
 def reply(text: bytes, flight: int = 5, leg: int = 1) -> Draft:
     """Something that the venue wrote."""
     return Draft(Kind.REPLY, flight, leg, Reply(1, 400, 3, 2, b"\xab" * 32, bytes(16), text))
+
+
+def newer_code() -> Draft:
+    """What a version that knows one more cause could have written."""
+    return Draft(Kind.MODE, 0, 0, ModeChange(0, Mode.HALTED, max(Cause) + 1, b"x", b"newer"))
 
 
 def written(folder: Path, count: int = 8, rotations: int = 0) -> Journal:

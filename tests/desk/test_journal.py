@@ -1,5 +1,6 @@
 """`polytrio journal show|verify|export`: what people and machines are told of a journal."""
 
+import errno
 import json
 import os
 import signal
@@ -9,14 +10,17 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from desk import journal_fold
 from desk.cli import main
 from desk.journal import as_json, kinds_of
-from shm.errors import InputError
+from shm import journal_verify
+from shm.errors import InputError, JournalError
 from shm.journal_files import Place
 from shm.journal_follow import Follower
+from shm.journal_record import RECORD_BYTES, seal_group
 from shm.payloads import PAYLOADS
 from shm.records import Kind
-from tests.desk.journals import flip, mark, opened, reply, torn, whole, written
+from tests.desk.journals import flip, mark, newer_code, opened, reply, torn, whole, written
 from tests.executor.stories import Story
 from tests.pipeline.system import ROOT
 
@@ -223,6 +227,114 @@ def test_d3_damage_is_named_with_exit_code_12_and_nothing_is_changed(tmp_path, d
     assert "FAULT: " in text.stdout
     assert "docs/journal.md" in text.stderr
     assert before == {path: path.read_bytes() for path in folder.rglob("*")}
+
+
+def broken(monkeypatch, path) -> None:
+    """The disk does not read one file any more."""
+    real = os.pread
+
+    def pread(fd: int, length: int, offset: int) -> bytes:
+        if os.path.samestat(os.fstat(fd), path.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(fd, length, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_segment_that_the_disk_does_not_read_is_a_fault_and_the_others_are_read(
+    tmp_path, monkeypatch, number
+):
+    folder = tmp_path / "journal"
+    whole(folder, rotations=2)
+    broken(monkeypatch, folder / f"{number:06d}.journal")
+    code, found = verified(folder)
+    assert code == 12
+    assert len(found["faults"]) == 1
+    assert f"{number:06d}.journal cannot be read: Input/output error" in found["faults"][0]
+    assert [one["number"] for one in found["segments"]] == [n for n in (1, 2, 3) if n != number]
+    assert not found["notes"]
+
+
+def test_a_head_file_that_the_disk_does_not_read_is_a_fault(tmp_path, monkeypatch):
+    folder = tmp_path / "journal"
+    whole(folder)
+
+    def read_head(_place):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(journal_verify, "read_head", read_head)
+    assert journal_verify.verify(Place(folder)).faults == [
+        f"{tmp_path}/journal.head cannot be read: Input/output error"
+    ]
+
+
+def test_what_belongs_to_somebody_else_is_no_fault_of_the_journal(tmp_path, monkeypatch):
+    folder = tmp_path / "journal"
+    whole(folder)
+
+    def read_segment(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(journal_verify, "read_segment", read_segment)
+    with pytest.raises(JournalError, match="ask as its owner"):
+        journal_verify.verify(Place(folder))
+
+
+def failed_write(journal) -> None:
+    """Three of four records that are written together, and no room for the fourth."""
+    group, _ = seal_group(journal._pen.link, [mark(n) for n in range(4)], 1, 1)
+    os.pwrite(journal._fd, group[: 3 * RECORD_BYTES], journal._offset)
+
+
+@pytest.mark.parametrize("one_over_them", [False, True])
+def test_remains_of_a_write_that_failed_are_no_damage_once_the_next_segment_goes_on(
+    tmp_path, one_over_them
+):
+    folder = tmp_path / "journal"
+    journal = written(folder)
+    failed_write(journal)
+    if one_over_them:
+        assert isinstance(journal.append([mark(5)]), int)
+    assert isinstance(journal.rotate([mark(6)]), int)
+    assert isinstance(journal.append([mark(7)]), int)
+    journal.close()
+    opened(folder).close()
+    code, found = verified(folder)
+    assert (code, found["faults"]) == (0, [])
+    assert "a write that failed" in found["notes"][0]
+    assert "worth_usd_e6=7" in lines(folder)[-1]
+    flip(folder / "000001.journal", 4)
+    code, found = verified(folder)
+    assert (code, found["whole"]) == (12, False)
+    assert told("show", "--folder", str(folder)).exit_code == 12
+
+
+UNFOLDABLE = {"contradicts": reply(b"to nobody", flight=99), "newer code": newer_code()}
+
+
+@pytest.mark.parametrize("what", UNFOLDABLE)
+def test_what_no_start_can_fold_is_a_fault_that_names_the_record(tmp_path, what):
+    folder = tmp_path / "journal"
+    journal = written(folder, rotations=1)
+    number = journal.append([UNFOLDABLE[what]])
+    code, found = verified(folder)  # which may run beside whoever writes
+    assert (code, found["whole"]) == (12, False)
+    assert f"record {number} of the journal" in found["faults"][0]
+    journal.close()
+
+
+def test_where_nobody_can_tell_it_is_no_fault_and_no_leave_to_give_it_up(tmp_path, monkeypatch):
+    folder = tmp_path / "journal"
+    whole(folder)
+    monkeypatch.setattr(journal_fold, "python_command", lambda _: [sys.executable, "-c", "1/0"])
+    result = told("verify", "--folder", str(folder))
+    assert result.exit_code == 12
+    assert "nobody can say" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+    result = told("accept-loss", "--folder", str(folder), "--reason", "test")
+    assert result.exit_code == 12
+    assert folder.exists()
 
 
 def test_a_damaged_journal_is_shown_up_to_the_damage_and_then_refused(tmp_path):

@@ -13,8 +13,18 @@ from shm.errors import ConfigError, InputError, JournalError, RoleTaken
 from shm.journal_files import Place
 from shm.journal_verify import verify
 from shm.records import Kind
-from tests.desk.journals import SETTINGS, WALLET, flip, mark, opened, whole, written
-from tests.desk.test_journal import told
+from tests.desk.journals import (
+    SETTINGS,
+    WALLET,
+    flip,
+    mark,
+    newer_code,
+    opened,
+    reply,
+    whole,
+    written,
+)
+from tests.desk.test_journal import broken, told
 from tests.pipeline.system import ROOT
 
 
@@ -83,6 +93,33 @@ def test_a_whole_journal_cannot_be_given_up(tmp_path):
         accepted(folder)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("record", [reply(b"to nobody", flight=99), newer_code()])
+def test_a_whole_journal_that_no_start_can_fold_can_be_given_up(tmp_path, record):
+    folder = tmp_path / "journal"
+    journal = written(folder)
+    journal.append([record])
+    journal.close()
+    assert not verify(Place(folder)).faults, "each record is what was written"
+    remains = accepted(folder)
+    assert len(list(remains.glob("*.journal"))) == 1
+    journal = opened(folder)
+    assert journal.found[0].kind is Kind.LOSS
+    assert journal.needs_sweep
+    journal.close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_journal_that_the_disk_does_not_read_can_be_given_up(tmp_path, monkeypatch, number):
+    folder = tmp_path / "journal"
+    whole(folder, rotations=1)
+    with monkeypatch.context() as patch:
+        broken(patch, folder / f"{number:06d}.journal")
+        accepted(folder)
+    journal = opened(folder)
+    assert journal.found[0].payload.lost_segment == 2
+    journal.close()
 
 
 def test_d5_nobody_gives_up_a_journal_that_is_being_written(tmp_path):

@@ -46,6 +46,7 @@ class Story:
         self.groups: list[bytes] = []
         self.now_ms = 1_795_000_000_000
         self.signal = 0
+        self.ladders = [MARKETS[0].group]
         self.open_process()
         self.tell([draft(Kind.MARKET, market_row(market)) for market in MARKETS])
 
@@ -95,7 +96,7 @@ class Story:
         kind = BasketKind.TRIANGLE_BUY
         basket = records.Basket(
             0 if parent else self.signal, 5, parent, 20_000, size_e6, 2 * size_e6, 10**6,
-            self.now_ms, MARKETS[0].group,
+            self.now_ms, self.ladders[self.signal % len(self.ladders)],
             kind, purpose, len(legs),
         )  # fmt: skip
         drafts = [draft(Kind.BASKET, basket, flight)]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.fold import apply_all
-from executor.snapshot import may_be_taken, snapshot
-from executor.state import State
+from executor.snapshot import draft, may_be_taken, snapshot
+from executor.state import HOUR_MS, MINUTE_MS, State
+from shm import records
 from shm.codes import FillStatus, FlightState, LegState, Mode, Purpose, Side
 from shm.journal_record import RECORD_BYTES, entry_at, first_link, seal_all
 from shm.records import Kind
@@ -60,6 +61,52 @@ def test_after_a_snapshot_life_goes_on_as_it_would_have_without(seed, before, af
     at = len(story.entries)
     story.act_many(after)
     assert apply_all(second, story.entries[at:]).picture() == story.state.picture()
+
+
+jumps_ms = st.sampled_from([0, 1, 59, 60, 61, -1, -59, -60, -61, 1_500, -1_500, 5_000]).map(
+    lambda minutes: minutes * MINUTE_MS
+)
+
+
+@given(seeds, st.lists(jumps_ms, min_size=1, max_size=12), st.integers(1, 30))
+@settings(max_examples=100)
+def test_a_snapshot_says_the_same_pace_whatever_the_clock_does(seed, jumps, acts):
+    """Ladders that come and go, baskets that are remembered or not, and a clock that jumps."""
+    story, second = Story(seed), None
+    story.ladders = [1, 2, 3]
+    for jump_ms in jumps:
+        story.now_ms += jump_ms
+        at = len(story.entries)
+        story.launch()
+        quiet(story.act_many(acts))
+        if second is not None:
+            assert apply_all(second, story.entries[at:]).picture() == story.state.picture()
+        second = restored(story.state)
+        assert second.picture() == story.state.picture()
+
+
+def test_after_the_clock_went_back_an_hour_a_snapshot_is_what_it_was_made_from():
+    story = Story(1)
+    for jump_ms in (0, -HOUR_MS, 5_000):
+        story.now_ms += jump_ms
+        story.launch()
+    quiet(story)
+    assert restored(story.state).picture() == story.state.picture()
+
+
+def test_a_basket_that_is_remembered_longer_than_its_pace_does_not_bring_it_back():
+    story = Story(1)
+    story.launch()
+    flight = next(iter(story.state.flights.values()))
+    story.send(flight)
+    row = records.Reply(story.now_ms, 200, LegState.DOUBT, 0, bytes(32), bytes(16), b"")
+    for place in range(3):
+        story.tell([draft(Kind.REPLY, row, flight.id, place)])
+    story.now_ms += HOUR_MS + 1
+    story.tell([draft(Kind.COMPARED, records.Compared(1, 1, 0, 1, 0))])
+    assert flight.id in story.state.flights
+    assert not story.state.pace
+    assert restored(story.state).picture() == story.state.picture()
 
 
 def test_the_stories_visit_every_state():

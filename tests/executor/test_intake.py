@@ -74,6 +74,18 @@ def test_each_fill_counts_once_in_whatever_order_and_however_often(tmp_path_fact
     desk.written.chronicle.close()
 
 
+def test_a_trade_of_nothing_is_no_fill_and_is_counted_as_unreadable(desk):
+    flight = desk.written.launch()
+    seq = desk.written.chronicle.seq
+    desk.intake.take_one(trade(flight, size="0"))
+    maker = {"order_id": flight.legs[0].order_hash, "owner": KEY, "matched_amount": "0.000000",
+             "price": "0.6", "asset_id": flight.legs[0].token}  # fmt: skip
+    desk.intake.take_one(trade(flight, trader_side="MAKER", maker_orders=[maker]))
+    assert desk.counters == {"post_errors": 2}
+    assert desk.written.chronicle.seq == seq
+    assert not desk.state.ledger.fills
+
+
 def test_what_comes_too_early_waits_in_order_and_is_not_lost(tmp_path):
     written = Written(tmp_path).begin()
     flight = written.launch()

@@ -1,18 +1,22 @@
 """Starting: from journal and venue to a ledger that has every fill, each once."""
 
 import asyncio
+import itertools
 import logging
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from executor import reconciling, starting
+from executor import journal, reconciling, starting
+from executor.exposure import DAY_MS
 from executor.intake import Intake
 from executor.starting import OVERLAP_MS, SWEEP_MS, open_ledger, system_of
 from executor.wire import Trade
-from shm.codes import FlightState, LegState, Mode
+from shm import records
+from shm.codes import Cause, FlightState, LegState, Mode
 from shm.fabric import Fabric
+from shm.records import Kind
 from shm.settings import Settings
 from tests.executor.asked import AWAY, Asked
 from tests.executor.written import CASH_USD_E6, START_MS, Counted, Written
@@ -131,6 +135,75 @@ def test_it_looks_back_to_before_the_oldest_thing_that_is_open(desk):
     desk.start()
     since = START_MS - 50_000 - OVERLAP_MS
     assert desk.asked_since_ms() == since // 1_000 * 1_000
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def killed_behind_opened(desk, monkeypatch) -> None:
+    def reach(name: str) -> None:
+        if name == "opened":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(starting, "reach", reach)
+        with pytest.raises(Killed):
+            desk.start()
+    desk.written.reopen()
+
+
+def another_boot(desk, monkeypatch) -> None:
+    """The machine has lost its power."""
+    for module in (journal, starting):
+        monkeypatch.setattr(module, "boot_id", lambda: b"N" * 16)
+    desk.written.reopen()
+
+
+@pytest.mark.parametrize("lost_power", [False, True])
+def test_killed_before_it_told_what_it_found_the_next_start_looks_as_far_back(
+    desk, monkeypatch, lost_power
+):
+    if lost_power:
+        desk.written.begin()
+        another_boot(desk, monkeypatch)
+    desk.venue.cash = CASH_USD_E6 - 5_000_000
+    desk.venue.listed = [stranger(asset_id="9")]
+    killed_behind_opened(desk, monkeypatch)
+    assert desk.written.journal.needs_sweep
+    opened_ms = desk.state.mode_since_ms
+    assert desk.start()
+    assert 0 <= desk.asked_since_ms() - (opened_ms - SWEEP_MS) < 1_000
+    assert desk.state.ledger.holdings["9"].fills == 1
+    assert desk.state.ledger.cash_usd_e6 == CASH_USD_E6 - 5_000_000
+
+
+def test_what_was_found_and_told_is_not_looked_for_again_and_counts_once(desk, monkeypatch):
+    desk.venue.listed = [stranger()]
+    assert desk.start()
+    assert desk.written.journal.needs_sweep, "until it reconciles"
+    desk.written.reopen()
+    assert desk.start()
+    assert desk.state.ledger.holdings["1"].fills == 1
+    desk.written.move(Mode.RECONCILING, Cause.START)
+    assert not desk.written.journal.needs_sweep
+    desk.written.reopen()
+    assert not desk.written.journal.needs_sweep
+    another_boot(desk, monkeypatch)
+    assert desk.written.journal.needs_sweep
+
+
+def test_nobody_looks_back_to_before_what_is_known_by_name(desk, monkeypatch):
+    """A clock that is days behind after a loss of power: forgotten fills would count again."""
+    desk.written.begin()
+    desk.written.complete(desk.written.launch())
+    later = itertools.count(START_MS + 3 * DAY_MS)
+    desk.written.clock_ms = later
+    desk.written.chronicle.say(Kind.COMPARED, records.Compared(0, 0, 0, 3, 0))
+    assert not desk.state.ledger.fills
+    another_boot(desk, monkeypatch)
+    assert desk.start()
+    assert 0 <= desk.asked_since_ms() - desk.state.names_since_ms < 1_000
 
 
 def test_a_fill_between_the_two_readings_of_cash_makes_it_read_again(desk):

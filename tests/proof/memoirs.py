@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from executor.chronicle import remembered
 from executor.journal import Journal
+from executor.remembering import remembered
 from executor.snapshot import may_be_taken, snapshot
 from executor.state import State
 from shm.journal_files import Clock, Place, read_head, replace_head
@@ -118,7 +118,7 @@ def recovered(folder: Path, *, fold: bool = True) -> tuple[int, bytes, bool]:
     """(last record, digest of the state, something was cut off) of a start; closes it again."""
     journal = opened(folder)
     try:
-        digest = remembered(journal).digest() if fold else b""
+        digest = remembered(journal.found).digest() if fold else b""
         return journal.written_seq, digest, journal.quarantined is not None
     finally:
         journal.close()
