@@ -98,7 +98,7 @@ class Prover:
     async def read(self, settings: ExecutorSettings) -> bool:
         """One reading; whether the venue answered."""
         late = self._late(_now_ms(), settings)
-        trades = await self._venue.trades(self._since_s(_wall_ms()))
+        trades = await self._trades()
         self._read_ms = _now_ms()
         if isinstance(trades, Unavailable):
             self._say(f"trades: {trades.reason}")
@@ -129,12 +129,33 @@ class Prover:
         self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in names}
         return found
 
-    def _since_s(self, now_ms: int) -> int:
+    async def _trades(self) -> list[Trade] | Unavailable:
+        """The venue's list since before whatever is looked for was sent.
+
+        That may be longer ago than fills are known by name: of what is so old only trades of orders
+        that we still have are taken, whose fills are known; others would count a second time.
+        """
         state = self._chronicle.state
-        times = [flight.created_ms for flight in state.open_flights]
+        names_ms, since_ms = state.names_since_ms, self._since_ms()
+        trades = await self._venue.trades(max(0, since_ms, names_ms) // 1_000)
+        if since_ms >= names_ms or isinstance(trades, Unavailable):
+            return trades
+        older = await self._venue.trades(max(0, since_ms) // 1_000)
+        if isinstance(older, Unavailable):
+            return older
+        return trades + [
+            one for one in older if not state.flight_by_order.keys().isdisjoint(names_of(one))
+        ]
+
+    def _since_ms(self) -> int:
+        state = self._chronicle.state
+        times = [
+            flight.created_ms
+            for flight in state.open_flights
+            if undecided(flight) or awaited(flight, state.ledger)
+        ]
         times += [fill.at_ms for fill in state.ledger.unconfirmed.values()]
-        since_ms = min(times, default=now_ms) - TRADES_MARGIN_MS
-        return max(0, since_ms, state.names_since_ms) // 1_000
+        return min(times, default=_wall_ms()) - TRADES_MARGIN_MS
 
     async def _judge(
         self,
@@ -232,6 +253,12 @@ class Prover:
         reach("verdict-unwritten")
         self._chronicle.tell([draft(Kind.VERDICT, row, flight.id, place)])
         reach("verdict-written")
+
+
+def names_of(trade: Trade) -> set[str]:
+    """Every order that a trade names."""
+    makers = {maker.order_id.lower() for maker in trade.maker_orders}
+    return {trade.taker_order_id.lower(), *makers}
 
 
 def undecided(flight: Flight) -> list[LegOrder]:

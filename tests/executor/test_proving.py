@@ -1,6 +1,7 @@
 """Proving with a scripted venue: what is late is looked for, judged, told; never sent again."""
 
 import asyncio
+import itertools
 
 import msgspec
 import pytest
@@ -11,8 +12,10 @@ from executor.exposure import Exposure
 from executor.proving import HASHES_AT_ONCE, Prover
 from executor.resolver import READS_APART_MS
 from executor.wire import OpenOrder, Trade
+from shm import records
 from shm.codes import Cause, FlightState, LegState, Mode
 from shm.limits import RiskSettings
+from shm.records import Kind
 from shm.settings import ExecutorSettings
 from tests.executor.asked import AWAY, Asked
 from tests.executor.written import SIZE_E6, START_MS, Written
@@ -322,16 +325,67 @@ def test_while_something_waits_to_be_written_nothing_is_asked(desk):
     assert desk.look(10**6)
 
 
-def test_it_never_asks_for_trades_whose_names_were_forgotten(desk):
-    """A stuck flight of long ago: its old trades would be counted a second time."""
-    day_ms = 86_400_000
+DAY_MS = 86_400_000
+
+
+def lists_since(desk, trades, made_ms: int = START_MS):
+    """The venue's list as it answers: nothing that is older than it is asked for."""
+
+    async def since(after_s=0):
+        desk.venue.asked.append(("trades", after_s))
+        return list(trades) if after_s * 1_000 <= made_ms else []
+
+    desk.venue.trades = since
+
+
+def test_of_trades_whose_names_were_forgotten_it_takes_only_those_of_orders_that_it_knows(desk):
+    """A stuck flight of long ago: the old trades of others would be counted a second time."""
     stuck = desk.doubtful()
-    late_ms = START_MS + 5 * day_ms
+    forgotten = trade_of(stuck.legs[0])
+    forgotten.taker_order_id = "0x" + "cd" * 32
+    late_ms = START_MS + 5 * DAY_MS
     desk.written.complete(desk.written.launch(created_ms=late_ms, signal=2))
-    assert stuck.open
-    desk.read(5 * day_ms)
+    assert desk.written.state.names_since_ms > START_MS
+    lists_since(desk, [forgotten, trade_of(stuck.legs[1])])
+    desk.read(5 * DAY_MS)
+    assert [one.taker_order_id for one in desk.taken] == [trade_of(stuck.legs[1]).taker_order_id]
+    assert states(stuck)[1] is LegState.FILLED
+
+
+def test_for_legs_that_only_wait_for_their_repair_nobody_reads_back_for_days(desk):
+    flight = desk.doubtful(LegState.FILLED, LegState.KILLED, LegState.KILLED)
+    desk.written.fill(flight, 0)
+    assert flight.state is FlightState.NAKED
+    late_ms = START_MS + 5 * DAY_MS
+    desk.written.complete(desk.written.launch(created_ms=late_ms, signal=2))
+    desk.read(5 * DAY_MS)
     (asked,) = [one for one in desk.venue.asked if one[0] == "trades"]
-    assert asked[1] * 1_000 >= late_ms - 2 * day_ms
+    assert asked[1] * 1_000 >= late_ms - 2 * DAY_MS
+
+
+@pytest.mark.parametrize("away", [0, 1])
+def test_e1_names_that_a_clock_ahead_of_its_time_forgot_blind_no_reading(desk, away):
+    """One comparison written days ahead; later an order that fills, and whose reply is lost."""
+    clock_ms, desk.written.clock_ms = desk.written.clock_ms, itertools.repeat(START_MS + 5 * DAY_MS)
+    desk.written.chronicle.say(Kind.COMPARED, records.Compared(0, 0, 0, 3, 0))
+    desk.written.clock_ms = clock_ms
+    assert desk.written.state.names_since_ms > START_MS + 2 * DAY_MS
+    flight = desk.doubtful()
+    lists_since(desk, [trade_of(flight.legs[0])])
+    for after_ms in (2_000, WINDOW_MS, WINDOW_MS + READS_APART_MS):
+        assert desk.read(after_ms)
+    assert states(flight) == [LegState.FILLED, LegState.NEVER_LANDED, LegState.NEVER_LANDED]
+    # A list of which one half is missing proves nothing.
+    again = desk.doubtful(signal=2)
+    answers = [desk.venue.listed] * 2
+    answers[away] = AWAY
+
+    async def half(_after_s=0):
+        return answers.pop(0)
+
+    desk.venue.trades = half
+    assert not desk.read(2 * WINDOW_MS)
+    assert states(again) == [LegState.DOUBT] * 3
 
 
 # --- called filled, and never heard of ------------------------------------------------------------
