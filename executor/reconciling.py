@@ -3,6 +3,9 @@
 A comparison counts only if nothing of ours moved while it was read. A difference counts only if it
 is there twice while nothing is on its way and the chain has confirmed everything, or has had its
 time: what is on its way explains itself soon.
+
+Nothing is written while our clock is not known to agree with the venue's (`risk.clock_block_ms`):
+by the time of a comparison it is decided what may be forgotten, and by ours which market is over.
 """
 
 import asyncio
@@ -157,7 +160,10 @@ class Reconciler:
         tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
         now_ms = time.time_ns() // 1_000_000
         found = compare(state.ledger, theirs, state.tokens, tolerance, now_ms)
-        if found.clean:
+        agrees = self._venue.clock_agrees(limits.clock_block_ms)
+        if found.paid and not agrees:  # whether its market is over is not known
+            return None
+        if found.clean and agrees:
             self._write(found, theirs, len(held))
         return found
 

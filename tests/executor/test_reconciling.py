@@ -16,7 +16,7 @@ from shm.codes import Cause, FillStatus, FlightState, LegState
 from shm.errors import VenueRefused
 from shm.limits import RiskSettings
 from tests.executor.asked import AWAY, Asked
-from tests.executor.written import CASH_USD_E6, MARKETS, Written
+from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, Written
 
 LIMITS = RiskSettings()
 
@@ -183,6 +183,24 @@ def test_a_payout_is_told_and_told_once(desk, monkeypatch):
     digest = state.digest()
     desk.written.reopen()
     assert desk.written.state.digest() == digest
+
+
+@pytest.mark.parametrize("offset_ms", [None, LIMITS.clock_block_ms + 1, -86_400_000])
+def test_e1_while_our_clock_is_not_known_to_agree_nothing_is_written(desk, monkeypatch, offset_ms):
+    """By the time of a comparison it is decided what is forgotten."""
+    ended(desk, monkeypatch)
+    seq = desk.written.chronicle.seq
+    desk.venue.offset_ms = offset_ms
+    assert desk.compare().clean
+    assert desk.until_true() == ""
+    desk.venue.positions = {}
+    desk.venue.cash += 2 * SIZE_E6
+    assert desk.compare() is None, "whether the market is over is not known either"
+    assert desk.all() == ""
+    assert desk.written.chronicle.seq == seq
+    desk.venue.offset_ms = LIMITS.clock_block_ms
+    assert desk.until_true() == ""
+    assert desk.written.state.ledger.cash_usd_e6 == desk.venue.cash
 
 
 def test_while_the_disk_is_full_a_payout_is_not_told_twice(desk, monkeypatch):
