@@ -203,7 +203,12 @@ class Executor:
         return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
-        """While it starts: the loop does not turn yet, so that this has to."""
+        """While it starts: the loop does not turn yet, so that this has to.
+
+        Nothing is armed before the venue has told its time: nobody knows how far off ours is.
+        """
+        if await insist("clock", self._venue.clock, self._stopping) is None:
+            return None
         limits = self._taker.limits[1]
         found = await self._reconciler.until_true(limits, self._stopping, self._turn)
         if isinstance(found, Unavailable):

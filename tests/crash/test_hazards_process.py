@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from executor import reconciling
 from executor.breaker import Signs, demands
 from executor.comparing import Theirs, Tolerance, compare
 from executor.executor import Executor
@@ -16,7 +17,7 @@ from shm.codes import Cause, FillStatus, LegState, Mode, Refusal
 from shm.limits import RiskSettings
 from shm.records import Kind
 from tests.crash.hand import by_hand, hand, scenario
-from tests.executor.asked import Asked
+from tests.executor.asked import AWAY, Asked
 from tests.executor.test_risk import standing, wanted
 from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, Written
 
@@ -67,6 +68,22 @@ def test_e1_a_day_that_only_our_clock_has_begun_forgets_no_loss(tmp_path, offset
     assert deepest(written.state, **today) == (Mode.HALTED, Cause.DAY_LOSS)
     marked(written, left_usd_e6, at_ms=tomorrow_ms)  # it has really begun
     assert written.state.day_open_usd_e6 == left_usd_e6
+
+
+def test_e1_a_start_does_not_end_before_the_venue_has_told_its_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(reconciling, "RETRY_S", 0)
+    written, venue = Written(tmp_path).begin(), Asked(CASH_USD_E6)
+    venue.script["clock"] = [AWAY, AWAY]
+    one = SimpleNamespace(
+        _venue=venue, _stopping=lambda: False, _turn=lambda: None,
+        _reconciler=reconciling.Reconciler(venue, written.chronicle),
+        _taker=SimpleNamespace(limits=(None, LIMITS)),
+    )  # fmt: skip
+    assert asyncio.run(Executor._until_true(one)) == ""
+    assert [what for what, *_ in venue.asked] == ["clock"] * 3 + ["cash"] * 2
+    venue.script["clock"] = [AWAY] * 9
+    one._stopping = lambda: len(venue.script["clock"]) < 5
+    assert asyncio.run(Executor._until_true(one)) is None
 
 
 def test_e6_a_task_of_the_executor_that_fails_ends_the_executor():
