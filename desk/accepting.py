@@ -16,6 +16,9 @@ from shm.settings import Settings
 from shm.units import UnitError, parse_token_id
 
 PATIENCE_S = 40.0
+"""For an executor that says nothing, or that it needs less."""
+MARGIN_S = 10.0
+"""Beyond the time that it says it needs."""
 TAKEN_BACK = "nothing was accepted"
 
 
@@ -101,10 +104,14 @@ def _told(settings: Settings, reason: str, figures: Figures | None) -> Answer:
         word = accepting.say(var_path, operator(), reason, figures)
     except OSError as error:
         raise Unconfirmed(f"{var_path} cannot be written: {error.strerror}") from None
-    answer = waited(lambda: accepting.answered(var_path, word), PATIENCE_S)
+    patience_s = PATIENCE_S
+    answer = waited(lambda: accepting.announced(var_path, word), patience_s)
+    if answer is not None and answer.within_s:
+        patience_s = max(patience_s, answer.within_s + MARGIN_S)
+        answer = waited(lambda: accepting.answered(var_path, word), patience_s)
     if answer is None:
         raise Unconfirmed(
-            f"the executor has not answered within {PATIENCE_S:.0f} s: it waits for a true ledger "
+            f"the executor has not answered within {patience_s:.0f} s: it waits for a true ledger "
             "(see `polytrio status` and its log), and may still take it for five minutes"
         )
     if answer.refused:

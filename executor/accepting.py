@@ -26,6 +26,9 @@ from shm.payloads import clip
 from shm.records import Kind
 
 PATIENCE_S = 20.0
+PATIENCE_A_TOKEN_S = 1.0
+"""More for each token that is held: five comparisons read it (one from the venue's memory, four
+from the chain, which takes two requests), and a request takes a tenth of a second or so."""
 ACTOR_BYTES, TEXT_BYTES = 32, 96
 _CASH = bytes(32)
 _log = logging.getLogger("executor.accepting")
@@ -69,7 +72,9 @@ class Accepter:
         reason = accepting.objection(word, time.time_ns() // 1_000_000) or self._refusal()
         if reason:
             return Answer(word.id, refused=reason)
-        found = await self._found(limits, stopping)
+        patience_s = self._patience_s()
+        accepting.announce(self._var_path, word, patience_s)
+        found = await self._found(limits, stopping, patience_s)
         if isinstance(found, Unavailable):
             return Answer(word.id, refused=found.reason)
         if found is None:
@@ -94,12 +99,18 @@ class Accepter:
             return "everything is just being compared: ask again"
         return f"it is {mode.name}, and what may be on its way differs: `polytrio kill` first"
 
+    def _patience_s(self) -> float:
+        """How long an operator waits: everything that is held has to be read."""
+        holdings = self._chronicle.state.ledger.holdings.values()
+        held = sum(holding.size_e6 != 0 for holding in holdings)
+        return PATIENCE_S + held * PATIENCE_A_TOKEN_S
+
     async def _found(
-        self, limits: RiskSettings, stopping: Callable[[], bool]
+        self, limits: RiskSettings, stopping: Callable[[], bool], patience_s: float
     ) -> Comparison | Unavailable | None:
-        """What stands; None if nothing does within the time that an operator waits."""
+        """What stands; None if nothing does within that time."""
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 return await self._reconciler.standing(limits, stopping, lambda: None)
         except TimeoutError:
             return None

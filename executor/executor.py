@@ -203,7 +203,12 @@ class Executor:
         return objection(await doctor.examine())
 
     async def _until_true(self) -> str | None:
-        """While it starts: the loop does not turn yet, so that this has to."""
+        """While it starts: the loop does not turn yet, so that this has to.
+
+        Nothing is armed before the venue has told its time: nobody knows how far off ours is.
+        """
+        if await insist("clock", self._venue.clock, self._stopping) is None:
+            return None
         limits = self._taker.limits[1]
         found = await self._reconciler.until_true(limits, self._stopping, self._turn)
         if isinstance(found, Unavailable):
@@ -271,14 +276,17 @@ class Executor:
     def _mark(self) -> None:
         """The worth of everything: each hour, at the start of a day, after a halt, at a new height.
 
-        A height that is too little for a mark only this process remembers.
+        A height that is too little for a mark only this process remembers. A mark of another day
+        than it is would make the loss of this one forgotten.
         """
         state, signs = self._chronicle.state, self._around.signs
         last_ms = state.marks[-1].at_ms if state.marks else 0
         due = signs.now_ms // HOUR_MS != last_ms // HOUR_MS or not state.peak_usd_e6
-        step_bps = max(1, self._taker.limits[1].max_drawdown_bps // PEAK_STEPS)
+        limits = self._taker.limits[1]
+        step_bps = max(1, limits.max_drawdown_bps // PEAK_STEPS)
         rise_usd_e6 = signs.worth_usd_e6 - state.peak_usd_e6
         due = due or rise_usd_e6 * BPS > state.peak_usd_e6 * step_bps
+        due = due and self._venue.clock_agrees(limits.clock_block_ms)
         if due and signs.worth_usd_e6 and state.run and not self._chronicle.blocked:
             self._chronicle.say(Kind.MARK, records.Mark(signs.now_ms, signs.worth_usd_e6))
 

@@ -132,6 +132,8 @@ class Flight:
     sent_ms: int = 0
     sent_ns: int = 0
     """On this process's clock; 0 if another one sent it."""
+    left_ns: int = 0
+    """By CLOCK_MONOTONIC of this boot: when it had left at the latest; 0 if nobody has said."""
     restarted: bool = False
     """An executor died while it was on its way."""
     held: bool = False

@@ -70,6 +70,7 @@ def _opened(state: State, entry: Entry) -> list[Turn]:
     if state.run == 1:
         state.ledger.opening_usd_e6 = row.opening_cash_usd_e6
     state.mode, state.cause, state.mode_since_ms = Mode.BOOT, Cause.START, at_ms
+    state.bound_leaving(row.boot_id, entry.mono_ns)
     turns = []
     for flight in state.open_flights:
         before = flight.state
@@ -191,7 +192,7 @@ def _other(state: State, token: str) -> str:
 def _sent(state: State, entry: Entry) -> list[Turn]:
     flight = state.flights[entry.flight]
     before = flight.state
-    flight.sent_ms = entry.payload.at_ms
+    flight.sent_ms, flight.left_ns = entry.payload.at_ms, entry.mono_ns
     for leg in flight.legs:
         if leg.state is LegState.INTENT:
             leg.move(LegState.SENT)

@@ -5,6 +5,8 @@ chain's word about a trade is; looks for each order in doubt by its hash, among 
 among the trades and in the balance of its token (executor/resolver.py judges). An order that was
 called filled and whose trade never appears is looked for in the same way. Never sends an order
 again.
+
+What is waited for is counted by CLOCK_MONOTONIC, as a wall clock may be set in the midst of it.
 """
 
 import asyncio
@@ -50,6 +52,7 @@ class Prover:
         self._read_ms = 0
         self._nothing: dict[str, Seen] = {}
         """By order hash: the first reading after the window that found nothing."""
+        self._began_ms = _now_ms()
         self._asked_ms: dict[str, int] = {}
         """By order hash: when the venue was last asked for it; who waits longest comes first."""
         self.missed = True
@@ -63,8 +66,7 @@ class Prover:
             return None
         if self._chronicle.blocked:  # what was found already waits to be written
             return None
-        now_ms = time.time_ns() // 1_000_000
-        if not self._due(now_ms, settings):
+        if not self._due(_now_ms(), settings):
             return None
         self._reading = asyncio.ensure_future(self.read(settings))
         return self._reading
@@ -75,7 +77,7 @@ class Prover:
         since_ms = now_ms - self._read_ms
         if self._owed or self._late(now_ms, settings):
             return since_ms >= settings.fill_wait_ms
-        waiting = self._chronicle.state.unsettled_ms(now_ms) > CONFIRM_EVERY_MS
+        waiting = self._chronicle.state.unsettled_ms(_wall_ms()) > CONFIRM_EVERY_MS
         return waiting and since_ms >= CONFIRM_EVERY_MS
 
     def _late(self, now_ms: int, settings: ExecutorSettings) -> list[Flight]:
@@ -85,16 +87,21 @@ class Prover:
         return [
             flight
             for flight in state.open_flights
-            if _sent_ms(flight) < before_ms and (undecided(flight) or awaited(flight, state.ledger))
+            if self._left_ms(flight) < before_ms
+            and (undecided(flight) or awaited(flight, state.ledger))
         ]
+
+    def _left_ms(self, flight: Flight) -> int:
+        """When its orders had left at the latest."""
+        left_ns = flight.left_ns or flight.sent_ns
+        return left_ns // 1_000_000 if left_ns else self._began_ms
 
     async def read(self, settings: ExecutorSettings) -> bool:
         """One reading; whether the venue answered."""
         self._owed, self.missed = self._owed or self.missed, False
-        began_ms = time.time_ns() // 1_000_000
-        late = self._late(began_ms, settings)
-        trades = await self._venue.trades(self._since_s(began_ms))
-        self._read_ms = time.time_ns() // 1_000_000
+        late = self._late(_now_ms(), settings)
+        trades = await self._trades()
+        self._read_ms = _now_ms()
         if isinstance(trades, Unavailable):
             self._say(f"trades: {trades.reason}")
             return False
@@ -113,11 +120,11 @@ class Prover:
 
         Flight and place in it; who has waited longest for an answer comes first.
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = _now_ms()
         ledger = self._chronicle.state.ledger
         found = []
         for flight in late:
-            overdue = now_ms >= _sent_ms(flight) + settings.doubt_settle_ms
+            overdue = now_ms >= self._left_ms(flight) + settings.doubt_settle_ms
             waits = undecided(flight) + (awaited(flight, ledger) if overdue else [])
             found += [(flight, place) for place, leg in enumerate(flight.legs) if leg in waits]
         found.sort(key=lambda known: self._asked_ms.get(known[0].legs[known[1]].order_hash, 0))
@@ -125,12 +132,33 @@ class Prover:
         self._asked_ms = {name: at for name, at in self._asked_ms.items() if name in names}
         return found
 
-    def _since_s(self, now_ms: int) -> int:
+    async def _trades(self) -> list[Trade] | Unavailable:
+        """The venue's list since before whatever is looked for was sent.
+
+        That may be longer ago than fills are known by name: of what is so old only trades of orders
+        that we still have are taken, whose fills are known; others would count a second time.
+        """
         state = self._chronicle.state
-        times = [flight.created_ms for flight in state.open_flights]
+        names_ms, since_ms = state.names_since_ms, self._since_ms()
+        trades = await self._venue.trades(max(0, since_ms, names_ms) // 1_000)
+        if since_ms >= names_ms or isinstance(trades, Unavailable):
+            return trades
+        older = await self._venue.trades(max(0, since_ms) // 1_000)
+        if isinstance(older, Unavailable):
+            return older
+        return trades + [
+            one for one in older if not state.flight_by_order.keys().isdisjoint(names_of(one))
+        ]
+
+    def _since_ms(self) -> int:
+        state = self._chronicle.state
+        times = [
+            flight.created_ms
+            for flight in state.open_flights
+            if undecided(flight) or awaited(flight, state.ledger)
+        ]
         times += [fill.at_ms for fill in state.ledger.unconfirmed.values()]
-        since_ms = min(times, default=now_ms) - TRADES_MARGIN_MS
-        return max(0, since_ms, state.names_since_ms) // 1_000
+        return min(times, default=_wall_ms()) - TRADES_MARGIN_MS
 
     async def _judge(
         self,
@@ -142,14 +170,12 @@ class Prover:
         if isinstance(resting, Unavailable):
             self._say(f"open orders: {resting.reason}")
             return False
-        named = {trade.taker_order_id.lower() for trade in trades}
-        makers = [maker for trade in trades for maker in trade.maker_orders or ()]
-        named |= {maker.order_id.lower() for maker in makers}
+        named: set[str] = set().union(*map(names_of, trades))
         ledger = self._chronicle.state.ledger
         answered = True
         for flight, place in open_ones[:HASHES_AT_ONCE]:
             leg = flight.legs[place]
-            self._asked_ms[leg.order_hash] = time.time_ns() // 1_000_000
+            self._asked_ms[leg.order_hash] = _now_ms()
             order = await self._venue.order(leg.order_hash)
             held = await self._held(flight, leg, settings.doubt_settle_ms)
             trouble = next((one for one in (order, held) if isinstance(one, Unavailable)), None)
@@ -178,8 +204,8 @@ class Prover:
         None: now is not the time to ask.
         """
         if leg.state in LEG_UNDECIDED:
-            now_ms = time.time_ns() // 1_000_000
-            if not balance_counts(now_ms, sent_ms=_sent_ms(flight), window_ms=window_ms):
+            sent_ms = self._left_ms(flight)
+            if not balance_counts(_now_ms(), sent_ms=sent_ms, window_ms=window_ms):
                 return None
         size_e6 = await self._venue.position_e6(leg.token)
         if isinstance(size_e6, Unavailable):
@@ -188,7 +214,7 @@ class Prover:
 
     def _give_up(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
         """Book what was called filled and never appeared as a trade that failed."""
-        leg, sent_ms = flight.legs[place], _sent_ms(flight)
+        leg, sent_ms = flight.legs[place], self._left_ms(flight)
         earlier = self._nothing.get(leg.order_hash)
         found = unheard(seen, earlier, sent_ms=sent_ms, window_ms=window_ms)
         self._remember(leg, seen, sent_ms + window_ms)
@@ -204,7 +230,7 @@ class Prover:
             size_e6=leg.size_e6 - known.size_e6 - known.voided_e6,
             fee_usd_e6=0,
             status=FillStatus.FAILED,
-            at_ms=seen.at_ms,
+            at_ms=_wall_ms(),
         )
         self._say(f"order {leg.order_hash[:10]}… was called filled and has no trade: {found.name}")
         reach("verdict-unwritten")
@@ -219,8 +245,7 @@ class Prover:
             self._nothing.setdefault(leg.order_hash, seen)
 
     def _tell(self, flight: Flight, place: int, seen: Seen, window_ms: int) -> None:
-        leg = flight.legs[place]
-        sent_ms = _sent_ms(flight)
+        leg, sent_ms = flight.legs[place], self._left_ms(flight)
         proven = proof(
             leg, seen, self._nothing.get(leg.order_hash), sent_ms=sent_ms, window_ms=window_ms
         )
@@ -228,10 +253,16 @@ class Prover:
         if proven is None:
             return
         self._nothing.pop(leg.order_hash, None)
-        row = records.Verdict(seen.at_ms, proven.evidence, proven.state, proven.reason)
+        row = records.Verdict(_wall_ms(), proven.evidence, proven.state, proven.reason)
         reach("verdict-unwritten")
         self._chronicle.tell([draft(Kind.VERDICT, row, flight.id, place)])
         reach("verdict-written")
+
+
+def names_of(trade: Trade) -> set[str]:
+    """Every order that a trade names."""
+    makers = {maker.order_id.lower() for maker in trade.maker_orders or ()}
+    return {trade.taker_order_id.lower(), *makers}
 
 
 def undecided(flight: Flight) -> list[LegOrder]:
@@ -239,8 +270,12 @@ def undecided(flight: Flight) -> list[LegOrder]:
     return [leg for leg in flight.legs if leg.state in LEG_UNDECIDED]
 
 
-def _sent_ms(flight: Flight) -> int:
-    return flight.sent_ms or flight.created_ms
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _seen(
@@ -251,7 +286,7 @@ def _seen(
     held: bool | None,
 ) -> Seen:
     return Seen(
-        at_ms=time.time_ns() // 1_000_000,
+        at_ms=_now_ms(),
         order=order,
         rests=any(one.id.lower() == leg.order_hash for one in resting),
         traded=leg.order_hash in named,

@@ -2,7 +2,12 @@
 
 A comparison counts only if nothing of ours moved while it was read. A difference counts only if it
 is there twice while nothing is on its way and the chain has confirmed everything, or has had its
-time: what is on its way explains itself soon.
+time: what is on its way explains itself soon. A payout counts only if two readings of the chain
+explain it in the same way: the shares may be gone a moment before their money is there, and the
+venue remembers balances. Until then such a comparison says nothing.
+
+Nothing is written while our clock is not known to agree with the venue's (`risk.clock_block_ms`):
+by the time of a comparison it is decided what may be forgotten, and by ours which market is over.
 """
 
 import asyncio
@@ -12,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from executor.chronicle import Chronicle
-from executor.comparing import Comparison, Theirs, Tolerance, compare
+from executor.comparing import Comparison, Paid, Theirs, Tolerance, compare
 from executor.failpoints import reach
 from executor.repairing import needs_repair
 from executor.snapshot import draft, word
@@ -69,6 +74,10 @@ class Reconciler:
         self._doubts = 0
         self.trusted = True
         """Nothing has made us doubt since a comparison that agreed began: see `doubt`."""
+        self._payout: tuple[Paid, ...] = ()
+        """What the last comparison was explained by, as long as that is not believed,"""
+        self._payout_s: float | None = None
+        """and when the chain had first been read with that result; None: it has not been."""
 
     def quiet(self, limits: RiskSettings) -> bool:
         """Whether nothing is on its way.
@@ -88,6 +97,16 @@ class Reconciler:
         self.trusted = False
         self._clock_s = 0.0  # the clock, too, and first
 
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether the chain itself has to say what there is."""
+        return not self.trusted or bool(self._payout)
+
+    @property
+    def _hurries(self) -> bool:
+        """Whether that waits for us, and not for a person."""
+        return not self.trusted or (bool(self._payout) and not self.difference)
+
     def look(self, limits: RiskSettings) -> "asyncio.Future[None] | None":
         """Begin what is due; its task, if it has just begun."""
         if self._running is not None and not self._running.done():
@@ -96,7 +115,7 @@ class Reconciler:
         if now_s - self._clock_s > CLOCK_EVERY_S:
             self._clock_s = now_s
             self._running = asyncio.ensure_future(self._ask_clock())
-        elif now_s - self._compared_s > (COMPARE_EVERY_S if self.trusted else RETRY_S):
+        elif now_s - self._compared_s > (RETRY_S if self._hurries else COMPARE_EVERY_S):
             self._compared_s = now_s
             self._running = asyncio.ensure_future(self._compare_all(limits))
         else:
@@ -123,7 +142,7 @@ class Reconciler:
         if not self.quiet(limits) or self._chronicle.version != before:
             return
         await asyncio.sleep(AGAIN_S)
-        again = await self.compare(limits, positions=True)
+        again = await self.compare(limits, positions=True, anew=True)
         if isinstance(again, Comparison) and not again.clean and self.quiet(limits):
             self.difference = in_words(again)
 
@@ -138,18 +157,20 @@ class Reconciler:
         )  # fmt: skip
 
     async def compare(
-        self, limits: RiskSettings, *, positions: bool
+        self, limits: RiskSettings, *, positions: bool, anew: bool = False
     ) -> Comparison | Unavailable | None:
-        """One comparison, written down; None: the venue gave no answer, or something moved.
+        """One comparison, written down; None: it says nothing.
 
-        `Unavailable`: the venue refuses us.
+        The venue gave no answer, something moved, or a payout is not to be believed yet. `anew`:
+        see `_ask`. `Unavailable`: the venue refuses us.
         """
         if self._chronicle.blocked:  # what was found, a payout for instance, may wait to be written
             return None
         state = self._chronicle.state
         held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
-        moved = _stamp(self._chronicle)
-        theirs = await self._ask(held)
+        moved, began_s = _stamp(self._chronicle), time.monotonic()
+        anew = anew or self._in_doubt
+        theirs = await self._ask(held, anew=anew)
         if isinstance(theirs, Unavailable):
             return theirs if theirs.cause else None
         if theirs is None or self._chronicle.blocked or _stamp(self._chronicle) != moved:
@@ -157,16 +178,35 @@ class Reconciler:
         tolerance = Tolerance(limits.tolerance_usd_e6, limits.tolerance_size_e6)
         now_ms = time.time_ns() // 1_000_000
         found = compare(state.ledger, theirs, state.tokens, tolerance, now_ms)
-        if found.clean:
+        agrees = self._venue.clock_agrees(limits.clock_block_ms)
+        if not self._believed(found.paid, began_s if anew else None) or (found.paid and not agrees):
+            return None  # by a clock that is wrong it is not known whether its market is over
+        if found.clean and agrees:
             self._write(found, theirs, len(held))
         return found
 
-    async def _ask(self, tokens: Iterable[str]) -> Theirs | Unavailable | None:
+    def _believed(self, paid: tuple[Paid, ...], began_s: float | None) -> bool:
+        """Whether a payout, if there is one, was read before, `AGAIN_S` ago, and both times anew.
+
+        `began_s`: when the chain began to be read; None: the venue may have told from memory.
+        """
+        if paid != self._payout:
+            self._payout, self._payout_s = paid, None
+        if not paid:
+            return True
+        if began_s is None:
+            return False
+        if self._payout_s is None:
+            self._payout_s = time.monotonic()
+            return False
+        return began_s - self._payout_s >= AGAIN_S
+
+    async def _ask(self, tokens: Iterable[str], *, anew: bool) -> Theirs | Unavailable | None:
         """Cash and positions between two equal readings of cash; None: the two were not equal.
 
-        In doubt the venue reads the chain anew: it refuses orders by balances that it remembers.
+        `anew`: the venue reads the chain. It answers, and refuses orders, by balances that it
+        remembers.
         """
-        anew = not self.trusted
         before = await self._venue.cash_usd_e6(anew=anew)
         if isinstance(before, Unavailable):
             return before
@@ -176,7 +216,7 @@ class Reconciler:
             if isinstance(size_e6, Unavailable):
                 return size_e6
             positions_e6[token] = size_e6
-        after = await self._venue.cash_usd_e6()
+        after = await self._venue.cash_usd_e6(anew=anew and bool(positions_e6))
         if isinstance(after, Unavailable):
             return after
         return Theirs(before, positions_e6) if before == after else None
@@ -214,7 +254,7 @@ class Reconciler:
         last: Comparison | None = None
         while not stopping():
             turn()
-            found = await self.compare(limits, positions=True)
+            found = await self.compare(limits, positions=True, anew=last is not None)
             if isinstance(found, Unavailable) or (found is not None and found.clean):
                 return found
             if found is not None and self.quiet(limits):

@@ -3,7 +3,8 @@
 Whatever is shown proves at once. That something is not shown proves only after the settle window,
 and only if the three places where it could be (the order by its hash, the open orders, the trades)
 were all read twice, some time apart, and had nothing both times: a late order has been seen to
-arrive long after its sender had given up (docs/venue.md "Orders that arrive late"). Nor is anything
+arrive long after its sender had given up (docs/venue.md "Orders that arrive late"). The window is
+real time: all times here are monotonic, so that no step of the wall clock ends it. Nor is anything
 proven while the venue has another number of the order's token than the ledger: a fill may be there
 before its trade is listed. That, which may have other reasons, holds the proof up for one more
 window and not for ever.
@@ -31,6 +32,8 @@ class Seen:
     """One complete reading about one order."""
 
     at_ms: int
+    """By the clock by which `sent_ms` is told here: one that nobody can set (executor/proving.py).
+    """
     order: OpenOrder | None
     """By its hash; None: the venue knows none."""
     rests: bool

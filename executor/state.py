@@ -72,6 +72,9 @@ class State:
     """Executor processes that have written to the journal."""
     system: int = 0
     """Which shared memory the last one worked on: signal numbers begin anew with it."""
+    boot_id: bytes = b""
+    """Of the machine, when it began: monotonic times of another boot say nothing. In no snapshot,
+    and neither is a flight's `left_ns`: a restart behind one counts from itself."""
     mode: Mode = Mode.BOOT
     cause: Cause = Cause.NONE
     mode_since_ms: int = 0
@@ -198,6 +201,17 @@ class State:
                 if settle(one, self.ledger, now_ms):
                     turns.append(Turn(one, before))
         return turns
+
+    def bound_leaving(self, boot_id: bytes, mono_ns: int) -> None:
+        """Who sent what is open is gone: it had left by now, if no SENT of this boot says earlier.
+
+        So the settle window needs no clock that can be set, and the next restart does not begin it
+        anew.
+        """
+        rebooted, self.boot_id = boot_id != self.boot_id, boot_id
+        for flight in self.flights.values():
+            if rebooted or not 0 < flight.left_ns <= mono_ns:
+                flight.left_ns = mono_ns
 
     def digest(self) -> bytes:
         """Equal for equal states, whatever way led there."""

@@ -37,6 +37,7 @@ from executor.wire import (
 from shm.codes import Cause
 from shm.errors import UNREADABLE, LiveRefused
 from shm.settings import Settings
+from shm.stillness import boot_ns
 
 FIRST_CURSOR = "MA=="
 LAST_CURSOR = "LTE="
@@ -82,10 +83,27 @@ class Venue:
             HttpConnection(origin) for _ in range(settings.executor.max_flights)
         ]
         self.credentials: Credentials | None = None
-        self.clock_offset_ms = 0
-        """How far our clock is ahead of the venue's, as far as it has told."""
+        self._told_offset_ms = 0
+        self._told_at_ns: int | None = None
+        """Our time of day less the time since the machine started, when the venue last told its
+        time; None: it has not told this process."""
         self.on_refused: Callable[[Unavailable], None] = _nobody
         """Called with each refusal that stands."""
+
+    @property
+    def clock_offset_ms(self) -> int:
+        """How far our clock is ahead of the venue's, as far as it has told; 0 before it has.
+
+        Our clock may have been set since: that is seen at once.
+        """
+        if self._told_at_ns is None:
+            return 0
+        set_ns = _of_day_ns() - self._told_at_ns
+        return self._told_offset_ms + round(set_ns / 1e6)
+
+    def clock_agrees(self, within_ms: int) -> bool:
+        """Whether the venue has told its time, and ours is no further from it."""
+        return self._told_at_ns is not None and abs(self.clock_offset_ms) <= within_ms
 
     def _now_s(self) -> int:
         """Time for a signature, by the venue's clock."""
@@ -196,7 +214,8 @@ class Venue:
         second = self._read(answer, int)
         if isinstance(second, Unavailable):
             return second
-        self.clock_offset_ms = offset_ms(before_ms, second, after_ms)
+        self._told_offset_ms = offset_ms(before_ms, second, after_ms)
+        self._told_at_ns = _of_day_ns()
         return before_ms, second, after_ms
 
     async def cancel_all(self) -> Unavailable | None:
@@ -262,6 +281,11 @@ class Venue:
             return msgspec.json.decode(answer.body, type=model)
         except UNREADABLE as error:
             return Unavailable(f"unreadable answer: {error}")
+
+
+def _of_day_ns() -> int:
+    """Goes on only while somebody sets the clock: the machine's sleep is in both."""
+    return time.time_ns() - boot_ns()
 
 
 def _base_units(text: str) -> int | Unavailable:

@@ -4,7 +4,8 @@ The word is the file `ACCEPT` in the instance's folder, the executor's answer `A
 word without figures only asks what differs. One with figures is taken if they are, to the
 micro-unit, what the executor finds at that moment: what changed meanwhile nobody has seen.
 
-    ACCEPT  --executor-->  compares twice, writes ADOPTED records, answers, takes the word away
+    ACCEPT  --executor-->  says how long it may take, compares twice, writes ADOPTED records,
+                           answers, takes the word away
 
 A crash at any step leaves the difference, or none: a word that is found again has wrong figures.
 """
@@ -56,6 +57,8 @@ class Answer(msgspec.Struct, frozen=True):
     accepted: bool = False
     refused: str = ""
     """Why not."""
+    within_s: float = 0.0
+    """It is no answer yet: one comes within so long."""
 
 
 def say(var_path: Path, actor: str, reason: str = "", figures: Figures | None = None) -> Word:
@@ -96,10 +99,23 @@ def answer(var_path: Path, told: Answer) -> None:
     take_away(var_path / ACCEPT)
 
 
-def answered(var_path: Path, word: Word) -> Answer | None:
-    """The executor's answer to a word; None as long as there is none."""
+def announce(var_path: Path, word: Word, within_s: float) -> None:
+    """Say how long the answer may take: every token has to be read, more than once."""
+    take_away(var_path / ANSWER)
+    with suppress(OSError):
+        put(var_path / ANSWER, msgspec.json.encode(Answer(word.id, within_s=within_s)))
+
+
+def announced(var_path: Path, word: Word) -> Answer | None:
+    """What the executor has said to a word so far: an answer, or how long it may take."""
     found = wordfiles.read(var_path / ANSWER, Answer)
     return found if found is not None and found.id == word.id else None
+
+
+def answered(var_path: Path, word: Word) -> Answer | None:
+    """The executor's answer to a word; None as long as there is none."""
+    found = announced(var_path, word)
+    return None if found is None or found.within_s else found
 
 
 # --- figures as people type them ----------------------------------------------------------------

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from executor import reconciling
 from executor.breaker import Signs, demands
 from executor.comparing import Theirs, Tolerance, compare
 from executor.executor import Executor
@@ -16,6 +17,7 @@ from shm.codes import Cause, FillStatus, LegState, Mode, Refusal
 from shm.limits import RiskSettings
 from shm.records import Kind
 from tests.crash.hand import by_hand, hand, scenario
+from tests.executor.asked import AWAY, Asked
 from tests.executor.test_risk import standing, wanted
 from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, Written
 
@@ -53,6 +55,35 @@ def test_e1_a_day_begins_once_however_the_clock_jumps(tmp_path):
     assert written.state.day_open_usd_e6 == 90 * 10**6
     written.reopen()
     assert written.state.day_open_usd_e6 == 90 * 10**6
+
+
+@pytest.mark.parametrize("offset_ms", [None, 86_400_000])
+def test_e1_a_day_that_only_our_clock_has_begun_forgets_no_loss(tmp_path, offset_ms):
+    """A mark of tomorrow would be the worth that today's loss is counted from."""
+    written, left_usd_e6 = Written(tmp_path).begin(), CASH_USD_E6 - LOSS_USD_E6
+    assert marked(written, CASH_USD_E6) == [CASH_USD_E6]
+    tomorrow_ms = MIDNIGHT_MS + DAY_MS
+    marked(written, left_usd_e6, at_ms=tomorrow_ms, offset_ms=offset_ms)
+    today = {"now_ms": MIDNIGHT_MS + 1, "worth_usd_e6": left_usd_e6}
+    assert deepest(written.state, **today) == (Mode.HALTED, Cause.DAY_LOSS)
+    marked(written, left_usd_e6, at_ms=tomorrow_ms)  # it has really begun
+    assert written.state.day_open_usd_e6 == left_usd_e6
+
+
+def test_e1_a_start_does_not_end_before_the_venue_has_told_its_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(reconciling, "RETRY_S", 0)
+    written, venue = Written(tmp_path).begin(), Asked(CASH_USD_E6)
+    venue.script["clock"] = [AWAY, AWAY]
+    one = SimpleNamespace(
+        _venue=venue, _stopping=lambda: False, _turn=lambda: None,
+        _reconciler=reconciling.Reconciler(venue, written.chronicle),
+        _taker=SimpleNamespace(limits=(None, LIMITS)),
+    )  # fmt: skip
+    assert asyncio.run(Executor._until_true(one)) == ""
+    assert [what for what, *_ in venue.asked] == ["clock"] * 3 + ["cash"] * 2
+    venue.script["clock"] = [AWAY] * 9
+    one._stopping = lambda: len(venue.script["clock"]) < 5
+    assert asyncio.run(Executor._until_true(one)) is None
 
 
 def test_e6_a_task_of_the_executor_that_fails_ends_the_executor():
@@ -183,13 +214,15 @@ def test_h7_what_is_in_doubt_counts_as_lost_for_the_limit_until_its_fate_is_know
     assert asked(worth) is None
 
 
-def marked(written, worth_usd_e6: int, limits=LIMITS) -> list[int]:
+def marked(written, worth_usd_e6: int, limits=LIMITS, at_ms=MIDNIGHT_MS, offset_ms=0) -> list[int]:
     """What the marks say after the executor has looked at a worth."""
-    signs = Signs(now_ms=MIDNIGHT_MS, worth_usd_e6=worth_usd_e6)
+    signs, venue = Signs(now_ms=at_ms, worth_usd_e6=worth_usd_e6), Asked()
+    venue.offset_ms = offset_ms
     one = SimpleNamespace(
         _chronicle=written.chronicle,
         _around=SimpleNamespace(signs=signs),
         _taker=SimpleNamespace(limits=(None, limits)),
+        _venue=venue,
     )
     Executor._mark(one)
     return [mark.worth_usd_e6 for mark in written.state.marks]

@@ -15,6 +15,8 @@ class Asked:
 
     def __init__(self, cash_usd_e6: int = 1_000_000_000) -> None:
         self.cash = cash_usd_e6
+        self.offset_ms: int | None = 0
+        """How far our clock is ahead of its own; None: it has not told."""
         self.positions: dict[str, int] = {}
         self.listed: list[Trade] = []
         self.resting: list[OpenOrder] = []
@@ -55,6 +57,9 @@ class Asked:
     async def cancel_all(self):
         self.resting = []
         return await self._answer("cancel", None)
+
+    def clock_agrees(self, within_ms):
+        return self.offset_ms is not None and abs(self.offset_ms) <= within_ms
 
     async def clock(self):
         now_ms = time.time_ns() // 1_000_000

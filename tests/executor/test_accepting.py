@@ -9,6 +9,7 @@ from executor import accepting, reconciling
 from executor.accepting import Accepter
 from executor.breaker import Signs, demands
 from executor.exposure import Exposure
+from executor.ledger import Holding
 from executor.reconciling import Reconciler
 from shm import accepting as words
 from shm import records
@@ -158,6 +159,35 @@ def test_while_something_is_on_its_way_or_the_venue_is_away_nothing_is_found(des
     desk.venue.cash += 20_000_000
     assert "on its way" in desk.say().refused
     assert desk.written.state.ledger.cash_usd_e6 == CASH_USD_E6
+
+
+def test_with_many_tokens_held_there_is_time_to_read_them_all(desk, monkeypatch):
+    """Each reading takes a while; nobody has to wait longer than was announced."""
+    held = desk.written.state.ledger.holdings
+    held.update({str(1_000 + n): Holding(10**6, 500_000, 0, 1) for n in range(30)})
+    desk.venue.positions = dict.fromkeys(held, 10**6)
+    desk.venue.cash = desk.written.state.ledger.cash_usd_e6 + 10**6
+    read = desk.venue.position_e6
+
+    async def slowly(token, *, anew=False):
+        await asyncio.sleep(0.008)
+        return await read(token, anew=anew)
+
+    desk.venue.position_e6 = slowly
+    monkeypatch.setattr(accepting, "PATIENCE_A_TOKEN_S", 0.1)
+    word = words.say(desk.var, "me")
+    heard = []
+
+    async def listening():
+        work = asyncio.ensure_future(desk.accepter.obey(LIMITS, lambda: False))
+        while not work.done():
+            heard.append(words.announced(desk.var, word))
+            assert words.answered(desk.var, word) is None or work.done()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(listening())
+    assert any(said is not None and said.within_s == pytest.approx(3.2) for said in heard)
+    assert words.answered(desk.var, word).found == Figures(10**6)
 
 
 def test_an_old_word_is_none_and_one_that_cannot_be_read_is_taken_away(desk, monkeypatch):

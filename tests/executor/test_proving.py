@@ -1,6 +1,7 @@
 """Proving with a scripted venue: what is late is looked for, judged, told; never sent again."""
 
 import asyncio
+import itertools
 
 import msgspec
 import pytest
@@ -24,21 +25,44 @@ SETTINGS = ExecutorSettings(fill_wait_ms=1_000, doubt_settle_ms=30_000)
 WINDOW_MS = SETTINGS.doubt_settle_ms
 
 
+BOOTED_MS = START_MS - 1_000_000
+
+
 class Clock:
     now_ms = START_MS
+    ahead_ms = 0
+    """How far the wall clock has been set ahead; the other one goes on as it did."""
 
     def time_ns(self) -> int:
-        return self.now_ms * 1_000_000
+        return (self.now_ms + self.ahead_ms) * 1_000_000
+
+    def monotonic_ns(self) -> int:
+        return (self.now_ms - BOOTED_MS) * 1_000_000
 
 
 class Desk:
     def __init__(self, folder, clock) -> None:
-        self.written = Written(folder).begin()
+        self.written = Written(folder)
+        self.written.monotonic_ns = clock.monotonic_ns
+        self.written.begin()
         self.venue, self.clock = Asked(), clock
         self.taken, self.said = [], []
+        self.start()
+
+    def start(self) -> None:
         self.prover = Prover(
             self.venue, self.written.chronicle, self.taken.extend, self.said.append
         )
+
+    def restart(self, after_ms: int, boot_id: bytes | None = None):
+        """The next process; the flight that is open."""
+        self.clock.now_ms = START_MS + after_ms
+        self.written.boot_id = boot_id or self.written.boot_id
+        self.written.reopen()
+        self.written.begin(Mode.BOOT)
+        self.start()
+        (flight,) = self.written.state.open_flights
+        return flight
 
     def read(self, after_ms: int) -> bool:
         self.clock.now_ms = START_MS + after_ms
@@ -89,6 +113,68 @@ def test_an_order_that_nobody_has_is_given_up_after_the_window_and_two_readings(
     assert states(flight) == [LegState.NEVER_LANDED] * 3
     assert flight.state is FlightState.MISSED
     assert desk.venue.times("cancel") == 0
+
+
+@pytest.mark.parametrize("ahead_ms", [180_000, 3_600_000, -3_600_000])
+def test_e1_a_wall_clock_that_is_set_neither_ends_the_window_nor_makes_it_longer(desk, ahead_ms):
+    flight = desk.doubtful()
+    desk.read(2_000)
+    desk.clock.ahead_ms = ahead_ms
+    for after_ms in range(3_000, WINDOW_MS - 1_000, READS_APART_MS // 2):
+        assert desk.look(after_ms)
+        assert states(flight) == [LegState.DOUBT] * 3
+    assert desk.look(WINDOW_MS)
+    assert desk.look(WINDOW_MS + READS_APART_MS)
+    assert states(flight) == [LegState.NEVER_LANDED] * 3
+
+
+def test_e1_what_was_called_filled_is_not_given_up_sooner_by_a_clock_that_is_set(desk):
+    flight = called_filled(desk)
+    desk.clock.ahead_ms = 3_600_000
+    for after_ms in range(2_100, WINDOW_MS, READS_APART_MS // 2):
+        desk.read(after_ms)
+    assert flight.state is not FlightState.NAKED
+    assert desk.venue.times("order") == 0
+
+
+def test_a_process_that_is_restarted_again_and_again_comes_to_a_proof(desk):
+    """The window goes on in the next one; only the two readings are one process's own."""
+    desk.doubtful()
+    for after_ms in range(5_000, WINDOW_MS, 5_000):
+        flight = desk.restart(after_ms)
+        desk.read(after_ms + 1)
+    assert states(flight) == [LegState.DOUBT] * 3
+    flight = desk.restart(WINDOW_MS)
+    desk.read(WINDOW_MS)
+    desk.read(WINDOW_MS + READS_APART_MS)
+    assert states(flight) == [LegState.NEVER_LANDED] * 3
+
+
+@pytest.mark.parametrize("why", ["another boot", "never said to have left", "a snapshot"])
+def test_the_window_begins_with_the_first_start_behind_what_nobody_knows(desk, why):
+    """And not with the second: else one that never lives long would never prove anything."""
+    boot_id = None
+    if why == "never said to have left":
+        basket, intents = desk.written.orders()
+        assert desk.written.chronicle.write_orders(basket, intents)
+        desk.written.chronicle.fold_orders()
+    else:
+        desk.doubtful()
+    if why == "a snapshot":
+        desk.written.journal._full_at = 0
+        desk.written.chronicle.rotate_when_full()
+    if why == "another boot":
+        boot_id = bytes(16)
+    first_ms = WINDOW_MS - 1_000
+    desk.clock.ahead_ms = 3_600_000
+    desk.restart(first_ms, boot_id)
+    flight = desk.restart(first_ms + 1_000)
+    for after_ms in (1_000, WINDOW_MS - 1):
+        desk.read(first_ms + after_ms)
+    desk.read(first_ms + WINDOW_MS)
+    assert states(flight) == [LegState.DOUBT] * 3
+    desk.read(first_ms + WINDOW_MS + READS_APART_MS)
+    assert states(flight) == [LegState.NEVER_LANDED] * 3
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -283,16 +369,67 @@ def test_while_something_waits_to_be_written_nothing_is_asked(desk):
     assert desk.look(10**6)
 
 
-def test_it_never_asks_for_trades_whose_names_were_forgotten(desk):
-    """A stuck flight of long ago: its old trades would be counted a second time."""
-    day_ms = 86_400_000
+DAY_MS = 86_400_000
+
+
+def lists_since(desk, trades, made_ms: int = START_MS):
+    """The venue's list as it answers: nothing that is older than it is asked for."""
+
+    async def since(after_s=0):
+        desk.venue.asked.append(("trades", after_s))
+        return list(trades) if after_s * 1_000 <= made_ms else []
+
+    desk.venue.trades = since
+
+
+def test_of_trades_whose_names_were_forgotten_it_takes_only_those_of_orders_that_it_knows(desk):
+    """A stuck flight of long ago: the old trades of others would be counted a second time."""
     stuck = desk.doubtful()
-    late_ms = START_MS + 5 * day_ms
+    forgotten = trade_of(stuck.legs[0])
+    forgotten.taker_order_id = "0x" + "cd" * 32
+    late_ms = START_MS + 5 * DAY_MS
     desk.written.complete(desk.written.launch(created_ms=late_ms, signal=2))
-    assert stuck.open
-    desk.read(5 * day_ms)
+    assert desk.written.state.names_since_ms > START_MS
+    lists_since(desk, [forgotten, trade_of(stuck.legs[1])])
+    desk.read(5 * DAY_MS)
+    assert [one.taker_order_id for one in desk.taken] == [trade_of(stuck.legs[1]).taker_order_id]
+    assert states(stuck)[1] is LegState.FILLED
+
+
+def test_for_legs_that_only_wait_for_their_repair_nobody_reads_back_for_days(desk):
+    flight = desk.doubtful(LegState.FILLED, LegState.KILLED, LegState.KILLED)
+    desk.written.fill(flight, 0)
+    assert flight.state is FlightState.NAKED
+    late_ms = START_MS + 5 * DAY_MS
+    desk.written.complete(desk.written.launch(created_ms=late_ms, signal=2))
+    desk.read(5 * DAY_MS)
     (asked,) = [one for one in desk.venue.asked if one[0] == "trades"]
-    assert asked[1] * 1_000 >= late_ms - 2 * day_ms
+    assert asked[1] * 1_000 >= late_ms - 2 * DAY_MS
+
+
+@pytest.mark.parametrize("away", [0, 1])
+def test_e1_names_that_a_clock_ahead_of_its_time_forgot_blind_no_reading(desk, away):
+    """One comparison written days ahead; later an order that fills, and whose reply is lost."""
+    clock_ms, desk.written.clock_ms = desk.written.clock_ms, itertools.repeat(START_MS + 5 * DAY_MS)
+    desk.written.chronicle.say(Kind.COMPARED, records.Compared(0, 0, 0, 3, 0))
+    desk.written.clock_ms = clock_ms
+    assert desk.written.state.names_since_ms > START_MS + 2 * DAY_MS
+    flight = desk.doubtful()
+    lists_since(desk, [trade_of(flight.legs[0])])
+    for after_ms in (2_000, WINDOW_MS, WINDOW_MS + READS_APART_MS):
+        assert desk.read(after_ms)
+    assert states(flight) == [LegState.FILLED, LegState.NEVER_LANDED, LegState.NEVER_LANDED]
+    # A list of which one half is missing proves nothing.
+    again = desk.doubtful(signal=2)
+    answers = [desk.venue.listed] * 2
+    answers[away] = AWAY
+
+    async def half(_after_s=0):
+        return answers.pop(0)
+
+    desk.venue.trades = half
+    assert not desk.read(2 * WINDOW_MS)
+    assert states(again) == [LegState.DOUBT] * 3
 
 
 # --- called filled, and never heard of ------------------------------------------------------------

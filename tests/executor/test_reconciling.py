@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from shm.codes import Cause, FillStatus, FlightState, LegState
 from shm.errors import VenueRefused
 from shm.limits import RiskSettings
 from tests.executor.asked import AWAY, Asked
-from tests.executor.written import CASH_USD_E6, MARKETS, Written
+from tests.executor.written import CASH_USD_E6, MARKETS, SIZE_E6, Written
 
 LIMITS = RiskSettings()
 
@@ -50,6 +51,11 @@ class Desk:
     def all(self) -> str:
         asyncio.run(self.reconciler._compare_all(LIMITS))
         return self.reconciler.difference
+
+    def settle(self) -> None:
+        """What is explained by a payout is looked at once more, and again, and believed."""
+        for _ in range(3):
+            assert self.all() == ""
 
     def until_true(self, turn=lambda: None, rounds: int = 50):
         def counting() -> None:
@@ -173,7 +179,7 @@ def test_a_payout_is_told_and_told_once(desk, monkeypatch):
     held = [h.size_e6 for h in desk.written.state.ledger.holdings.values()]
     desk.venue.positions = {}
     desk.venue.cash += 2 * held[0]  # YES above 10, NO of 10..20, NO above 20: two of them pay
-    assert desk.all() == ""
+    desk.settle()
     state = desk.written.state
     assert state.ledger.cash_usd_e6 == desk.venue.cash
     assert all(h.size_e6 == 0 for h in state.ledger.holdings.values())
@@ -185,13 +191,31 @@ def test_a_payout_is_told_and_told_once(desk, monkeypatch):
     assert desk.written.state.digest() == digest
 
 
+@pytest.mark.parametrize("offset_ms", [None, LIMITS.clock_block_ms + 1, -86_400_000])
+def test_e1_while_our_clock_is_not_known_to_agree_nothing_is_written(desk, monkeypatch, offset_ms):
+    """By the time of a comparison it is decided what is forgotten."""
+    ended(desk, monkeypatch)
+    seq = desk.written.chronicle.seq
+    desk.venue.offset_ms = offset_ms
+    assert desk.compare().clean
+    assert desk.until_true() == ""
+    desk.venue.positions = {}
+    desk.venue.cash += 2 * SIZE_E6
+    assert desk.compare() is None, "whether the market is over is not known either"
+    assert desk.all() == ""
+    assert desk.written.chronicle.seq == seq
+    desk.venue.offset_ms = LIMITS.clock_block_ms
+    assert desk.until_true() == ""
+    assert desk.written.state.ledger.cash_usd_e6 == desk.venue.cash
+
+
 def test_while_the_disk_is_full_a_payout_is_not_told_twice(desk, monkeypatch):
     ended(desk, monkeypatch)
     size_e6 = next(iter(desk.written.state.ledger.holdings.values())).size_e6
     desk.venue.positions = {}
     desk.venue.cash += 2 * size_e6
     desk.written.fill_disk()
-    for _ in range(4):
+    for _ in range(6):
         desk.all()
     desk.written.make_room()
     desk.written.chronicle.flush()
@@ -212,12 +236,80 @@ def test_legs_that_are_kept_alone_are_at_risk_until_they_are_paid_and_then_forgo
     after_ms = MARKETS[0].expiry_ms + 60_000
     monkeypatch.setattr(reconciling.time, "time_ns", lambda: after_ms * 1_000_000)
     desk.venue.cash, desk.venue.positions = desk.written.state.ledger.cash_usd_e6, {}
-    assert desk.all() == ""
+    desk.settle()
     exposure = desk.written.state.exposure()
     assert (exposure.naked_usd_e6, exposure.total_usd_e6) == (0, 0)
     desk.written.complete(desk.written.launch(created_ms=after_ms, signal=2))
     assert flight.id not in desk.written.state.flights
     assert desk.written.state.orphan_usd_e6() == orphans
+
+
+def kept_and_ended(desk, monkeypatch) -> str:
+    """One leg alone, whose market is over: it may pay nothing as well; its token."""
+    flight = desk.written.launch()
+    desk.written.reply(flight, LegState.FILLED, LegState.KILLED, LegState.KILLED)
+    desk.written.fill(flight, 0)
+    desk.written.keep(flight)
+    after_ms = MARKETS[0].expiry_ms + 60_000
+    monkeypatch.setattr(reconciling.time, "time_ns", lambda: after_ms * 1_000_000)
+    desk.agree()
+    return flight.legs[0].token
+
+
+@pytest.mark.parametrize("starting", [True, False])
+def test_h6_shares_that_go_before_their_money_comes_are_no_payout_of_nothing(
+    desk, monkeypatch, starting
+):
+    token = kept_and_ended(desk, monkeypatch)
+    cash = desk.written.state.ledger.cash_usd_e6
+    desk.venue.positions = {}
+    desk.venue.script["cash"] = [cash] * 4  # two comparisons; then its ten dollars are there, too
+    desk.venue.cash = cash + SIZE_E6
+    if starting:
+        assert desk.until_true() == ""
+    else:
+        for _ in range(2):
+            assert desk.all() == ""
+            assert desk.written.state.ledger.size_e6(token) == SIZE_E6
+        desk.settle()
+    assert desk.written.state.ledger.cash_usd_e6 == desk.venue.cash
+    assert desk.written.state.ledger.size_e6(token) == 0
+    assert desk.compare().clean
+
+
+def test_h6_a_payout_is_believed_by_two_readings_of_the_chain_some_time_apart(desk, monkeypatch):
+    token = kept_and_ended(desk, monkeypatch)
+    clock = SimpleNamespace(now_s=10**6)
+    monkeypatch.setattr(reconciling.time, "monotonic", lambda: clock.now_s)
+    monkeypatch.setattr(reconciling, "AGAIN_S", 2.0)
+    desk.venue.positions = {}
+    assert desk.compare() is None
+    assert desk.venue.times("read anew") == 0, "that was what the venue remembered"
+    for after_s in (0, 1.9):
+        clock.now_s = 10**6 + after_s
+        assert desk.compare() is None
+        assert desk.written.state.ledger.size_e6(token) == SIZE_E6
+    assert desk.venue.asked.count(("read anew", token)) == 2
+    clock.now_s = 10**6 + 2
+    assert desk.compare().clean
+    assert desk.written.state.ledger.size_e6(token) == 0
+
+
+def test_what_is_there_again_was_no_payout(desk, monkeypatch):
+    token = kept_and_ended(desk, monkeypatch)
+    for round_ in range(6):
+        desk.venue.positions = {token: SIZE_E6} if round_ % 3 == 2 else {}
+        assert desk.all() == ""
+    assert desk.written.state.ledger.size_e6(token) == SIZE_E6
+
+
+def test_a_difference_is_read_from_the_chain_before_it_halts(desk):
+    desk.venue.cash += 7_000_000
+    assert desk.all()
+    assert desk.venue.times("read anew") == 1
+    desk.venue.asked.clear()
+    assert desk.until_true()
+    assert desk.venue.times("read anew") == 1
 
 
 # --- at start -----------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from tests.executor.written import START_MS, Written
 
 
 def contradiction(written: Written) -> tuple:
-    """An order that has filled is said to rest: no step of the tables."""
+    """An order that was killed is said to rest: no step of the tables."""
     flight = written.launch()
-    written.complete(flight)
+    written.reply(flight, *[LegState.KILLED] * 3)
     verdict = records.Verdict(START_MS, 0, LegState.LANDED, LegReason.NONE)
     return (Kind.VERDICT, flight.id, 0, verdict)
 
@@ -47,7 +47,7 @@ def newer_fill(written: Written) -> tuple:
 
 
 CASES = [
-    (contradiction, JournalDamaged, "VERDICT.*FILLED -> LANDED"),
+    (contradiction, JournalDamaged, "VERDICT.*KILLED -> LANDED"),
     (of_nobody, JournalDamaged, "SENT.*999"),
     (second_order_of_three, JournalDamaged, "REPLY"),
     (newer, JournalForeign, "MODE.*newer polytrio"),

@@ -143,6 +143,26 @@ def test_a11_after_a_401_it_is_asked_once_more_and_by_the_venues_clock():
     assert int(one.asked[3][1]["POLY_TIMESTAMP"]) - ours_s > 1_800
 
 
+def test_e1_before_it_was_asked_no_clock_agrees_and_one_that_is_set_since_is_seen_at_once(
+    monkeypatch,
+):
+    one = venue(NoReply(sent=True, reason="reset"), Reply(200, str(int(time.time())).encode()))
+    asyncio.run(one.clock())
+    assert one.clock_offset_ms == 0
+    assert not one.clock_agrees(10**12), "it has not told"
+    asyncio.run(one.clock())
+    assert one.clock_agrees(500)
+    # The machine sleeps: that is in both clocks. Then somebody sets one of them.
+    passed_ns, set_ns = 3_600_000_000_000, -2_000_000_000
+    now_ns, up_ns = time.time_ns(), module.boot_ns()
+    monkeypatch.setattr(module, "boot_ns", lambda: up_ns + passed_ns)
+    monkeypatch.setattr(module.time, "time_ns", lambda: now_ns + passed_ns)
+    assert one.clock_agrees(500)
+    monkeypatch.setattr(module.time, "time_ns", lambda: now_ns + passed_ns + set_ns)
+    assert not one.clock_agrees(500)
+    assert -2_100 < one.clock_offset_ms < -1_900
+
+
 def test_a11_a_venue_that_does_not_tell_the_time_either_is_asked_once_more_all_the_same():
     one = Refusing(NO, NoReply(sent=True, reason="reset"), Reply(200, b'{"balance":"5"}'))
     assert one.said("cash_usd_e6") == 5

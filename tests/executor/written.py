@@ -94,10 +94,12 @@ class Written:
         self.settings = JournalSettings(**settings)
         self.turns = []
         self.clock_ms = itertools.count(START_MS)
+        self.monotonic_ns = time.monotonic_ns
+        self.boot_id = boot_id()
         self.open()
 
     def open(self) -> None:
-        clock = Clock(time.monotonic_ns, lambda: next(self.clock_ms) * 1_000_000)
+        clock = Clock(self.elapsed_ns, lambda: next(self.clock_ms) * 1_000_000)
         self.journal = Journal.open(
             self.folder / "journal", WALLET, self.settings,
             clock=clock, root=self.folder, threaded=False,
@@ -105,6 +107,10 @@ class Written:
         _OPENED.append(self.journal)
         self.disk = self.journal._pen = Disk(self.journal._pen)
         self.chronicle = Chronicle(self.journal, self.turns.append)
+
+    def elapsed_ns(self) -> int:
+        """The clock that nobody sets; a test may have one of its own."""
+        return self.monotonic_ns()
 
     def reopen(self) -> None:
         """As the next process finds it."""
@@ -126,7 +132,7 @@ class Written:
     def begin(self, mode: Mode = Mode.ARMED) -> "Written":
         """A process has come to a true ledger."""
         row = records.Opened(
-            1, CASH_USD_E6, self.state.run + 1, 0, 0, boot_id(), b"\1" * 32, b"build"
+            1, CASH_USD_E6, self.state.run + 1, 0, 0, self.boot_id, b"\1" * 32, b"build"
         )
         self.chronicle.say(Kind.OPENED, row)
         self.chronicle.tell([draft(Kind.MARKET, market_row(one)) for one in MARKETS])

@@ -37,7 +37,7 @@ def told(system, *arguments: str) -> subprocess.CompletedProcess:
     """Another verb, as the operator types it."""
     command = [*POLYTRIO, *arguments, "--instance", system.instance]
     return subprocess.run(command, env=system.env, cwd=system.var, capture_output=True, text=True,
-                          timeout=60)  # fmt: skip
+                          timeout=120)  # fmt: skip
 
 
 def account(system):
