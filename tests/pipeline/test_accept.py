@@ -6,6 +6,8 @@ import urllib.request
 
 import pytest
 
+from executor.fold import apply_all
+from executor.state import State
 from shm.codes import Cause, Mode, Role
 from shm.control import require_settings
 from shm.fabric import Fabric
@@ -96,22 +98,21 @@ def test_shares_that_were_taken_by_hand_are_accepted_too_and_no_profit_or_loss(r
     trades(system)
     assert told(system, "kill").returncode == 0
     until(lambda: mode(system) is Mode.HALTED, "halted")
-    held = {}
-    for entry in entries(system):
-        if entry.kind is Kind.FILL:
-            held[entry.payload.token] = entry.payload
-    token = str(int.from_bytes(next(iter(held)), "big"))
+    # What was bought first may have been sold for another basket since.
+    holdings = apply_all(State(), entries(system)).ledger.holdings
+    token = max(holdings, key=lambda one: holdings[one].size_e6)
     act(system, do="withdraw", token=token, shares="1.5", usd="2")
-    until(
-        lambda: (
-            json.loads(told(system, "accept", "--reason", WHY, "--json").stdout or "{}").get(
-                "shares_e6"
-            )
-            == {token: -1_500_000}
-        ),
-        "it is found",
-        90,
-    )
+    said = []
+
+    def found() -> bool:
+        said.append(told(system, "accept", "--reason", WHY, "--json"))
+        return json.loads(said[-1].stdout or "{}").get("shares_e6") == {token: -1_500_000}
+
+    try:
+        until(found, "it is found", 90)
+    except AssertionError as error:
+        error.add_note("\n".join(one.stdout + one.stderr for one in said))
+        raise
     done = told(system, "accept", "--reason", WHY, "--yes", "--cash", "-2", "--shares",
                 f"{token}=-1.5", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
