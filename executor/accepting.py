@@ -101,9 +101,8 @@ class Accepter:
 
     def _patience_s(self) -> float:
         """How long an operator waits: everything that is held has to be read."""
-        holdings = self._chronicle.state.ledger.holdings.values()
-        held = sum(holding.size_e6 != 0 for holding in holdings)
-        return PATIENCE_S + held * PATIENCE_A_TOKEN_S
+        held = self._chronicle.state.ledger.held
+        return PATIENCE_S + len(held) * PATIENCE_A_TOKEN_S
 
     async def _found(
         self, limits: RiskSettings, stopping: Callable[[], bool], patience_s: float

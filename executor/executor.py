@@ -186,10 +186,9 @@ class Executor:
 
     def _say_what_was_found(self) -> None:
         state = self._chronicle.state
-        held = sum(holding.size_e6 != 0 for holding in state.ledger.holdings.values())
         self._stage.log.info(
             "wallet %s, cash $%.2f, %d positions, %d baskets to resolve, run %d, record %d",
-            self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, held,
+            self._signer.wallet.maker, state.ledger.cash_usd_e6 / 1e6, len(state.ledger.held),
             len(state.open_flights), state.run, self._chronicle.seq,
         )  # fmt: skip
 

@@ -76,10 +76,10 @@ def exposure_of(
     never bought by us.
     """
     exposure = Exposure()
-    unconfirmed_orders = {fill.order for fill in ledger.unconfirmed.values()}
+    waiting = ledger.unconfirmed_orders
     for flight in flights:
-        if flight.parent == 0 and _may_risk(flight, unconfirmed_orders):
-            _add_flight(exposure, flight, ledger, tokens)
+        if flight.parent == 0 and _may_risk(flight, waiting):
+            _add_flight(exposure, flight, ledger, tokens, waiting)
     for order_hash in strangers:
         seen = ledger.of_order(order_hash)
         for fill in ledger.fills.values():
@@ -89,17 +89,19 @@ def exposure_of(
     return exposure
 
 
-def _may_risk(flight: Flight, unconfirmed_orders: set[str]) -> bool:
+def _may_risk(flight: Flight, waiting: set[str]) -> bool:
     """Whether a flight has to be looked at: most are over and confirmed, and a signal waits."""
     if flight.open or flight.repairs or flight.state is FlightState.PARTIAL:
         return True
-    if not unconfirmed_orders:
-        return False
-    return any(leg.order_hash in unconfirmed_orders for leg in flight.legs)
+    return bool(waiting) and unconfirmed(flight, waiting)
 
 
 def _add_flight(
-    exposure: Exposure, flight: Flight, ledger: Ledger, tokens: Mapping[str, Token]
+    exposure: Exposure,
+    flight: Flight,
+    ledger: Ledger,
+    tokens: Mapping[str, Token],
+    waiting: set[str],
 ) -> None:
     orders = [order for order in flight.all_orders if order.token in tokens]
     in_doubt = any(order.state in LEG_UNDECIDED for order in orders)
@@ -108,7 +110,7 @@ def _add_flight(
         exposure.astray += any(order.state is LegState.DOUBT for order in orders)
     at_risk = 0
     risks = []
-    if flight.state in FLIGHT_OPEN or unconfirmed(flight, ledger):
+    if flight.state in FLIGHT_OPEN or unconfirmed(flight, waiting):
         for leg, order in leg_orders(flight):
             if order.token in tokens:
                 market = tokens[order.token][0]

@@ -12,7 +12,7 @@ dollar that the pair would have paid is not profit of this basket. So units, cos
 case are the same in both forms, and cash and holdings are the ledger's.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from executor.ledger import Ledger, OrderFills
@@ -329,12 +329,9 @@ def tally(flight: Flight, ledger: Ledger) -> Tally:
     )
 
 
-def unconfirmed(flight: Flight, ledger: Ledger) -> bool:
-    """Whether the chain has not confirmed all of its fills, whatever their size."""
-    if not ledger.unconfirmed:
-        return False
-    hashes = {order.order_hash for order in flight.all_orders}
-    return any(order in hashes for _, order in ledger.unconfirmed)
+def unconfirmed(flight: Flight, waiting: Container[str]) -> bool:
+    """Whether the chain has yet to confirm a fill of it; `waiting`: `Ledger.unconfirmed_orders`."""
+    return any(order.order_hash in waiting for order in flight.all_orders)
 
 
 def in_words(flight: Flight, legs: Sequence[LegOrder] | None = None) -> str:

@@ -19,9 +19,10 @@ TOKENS_MS = NAMES_MS
 def forget_flights(state: State, now_ms: int) -> None:
     """Let go of what is over: its results stay as sums."""
     failed = {order for _, order in state.failed_ms}
+    waiting = state.ledger.unconfirmed_orders
     for flight in list(state.flights.values()):
         over = not any(one.open for one in (flight, *flight.repairs))
-        over = over and not unconfirmed(flight, state.ledger)
+        over = over and not unconfirmed(flight, waiting)
         # CONFIRMED has the last word: while a failed fill is known, so is what it belongs to.
         known = any(order.order_hash in failed for order in flight.all_orders)
         recent = flight.last_ms > now_ms - REMEMBER_MS
@@ -73,7 +74,7 @@ def forget_tokens(state: State, now_ms: int) -> None:
     What such a token came to is in cash and sums; its empty holding goes with it.
     """
     ledger = state.ledger
-    needed = {token for token, holding in ledger.holdings.items() if holding.size_e6}
+    needed = {*ledger.held}
     needed |= {fill.token for fill in ledger.fills.values()}
     needed |= {leg.token for flight in state.flights.values() for leg in flight.legs}
     kept = {state.tokens[token][0].key for token in needed if token in state.tokens}

@@ -63,7 +63,8 @@ class Intake:
     def fills(self, trade: Trade) -> list[Fill]:
         """Our fills in a trade; none where it cannot be read or is of nothing, which is counted."""
         try:
-            fills = list(fills_of(trade, self._api_key, self._fee_rate_e6, self._is_known))
+            known = self._chronicle.state.flight_by_order
+            fills = list(fills_of(trade, self._api_key, self._fee_rate_e6, known))
         except (UnitError, KeyError):  # KeyError: a side that nobody knows
             self._counters.add("post_errors")
             return []
@@ -74,9 +75,6 @@ class Intake:
         ]
         self._counters.add("post_errors", len(fills) - len(readable))
         return readable
-
-    def _is_known(self, order_hash: str) -> bool:
-        return order_hash in self._chronicle.state.flight_by_order
 
     def _fee_rate_e6(self, token: str) -> int:
         known = self._chronicle.state.tokens.get(token)

@@ -6,7 +6,7 @@ back. CONFIRMED and FAILED are final, and CONFIRMED has the last word: the end d
 the order in which the messages came, nor on how often.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -19,12 +19,8 @@ from shm.units import PRICE_ONE_E4, parse_price_e4, parse_size_e6
 _PREFIX = "TRADE_STATUS_"
 """REST prints statuses with this in front."""
 _STATUSES = {status.name: status for status in FillStatus if status}
-_FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
-
-
-def _nobodys(_order_hash: str) -> bool:
-    """We have sent nothing."""
-    return False
+FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
+"""After these the chain says nothing else, but for a CONFIRMED that has the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +62,17 @@ def fills_of(
     trade: Trade,
     api_key: str,
     fee_rate_e6: Callable[[str], int],
-    is_known: Callable[[str], bool] = _nobodys,
+    known: Container[str] = frozenset(),
 ) -> Iterator[Fill]:
     """Our fills in a trade: as taker, or as one of the makers. Raises UnitError on bad numbers.
 
-    Ours is what names an order that we have sent (`is_known`, by its hash), whoever is said to own
+    Ours is what names an order that we have sent (`known`: their hashes), whoever is said to own
     it, and what names our key: then `trader_side` says which part, and where it is missing, the
     owner does. The list of makers also names strangers, who are left out. A status that nobody
     knows is as good as MATCHED.
     """
     status = _STATUSES.get(trade.status.removeprefix(_PREFIX).upper(), FillStatus.MATCHED)
-    is_ours = trade.owner == api_key or is_known(trade.taker_order_id.lower())
+    is_ours = trade.owner == api_key or trade.taker_order_id.lower() in known
     if trade.trader_side != "MAKER" and is_ours:
         price_e4, size_e6 = parse_price_e4(trade.price), parse_size_e6(trade.size)
         yield Fill(
@@ -91,7 +87,7 @@ def fills_of(
         )
         return
     for maker in trade.maker_orders or ():
-        if maker.owner == api_key or is_known(maker.order_id.lower()):
+        if maker.owner == api_key or maker.order_id.lower() in known:
             yield Fill(
                 trade=trade.id,
                 order=maker.order_id.lower(),
@@ -170,7 +166,6 @@ class OrderFills:
     fee_usd_e6: int = 0
     voided_e6: int = 0
     """Size that had been matched and failed on chain."""
-    unconfirmed_e6: int = 0
 
 
 NO_FILLS = OrderFills()
@@ -201,6 +196,16 @@ class Ledger:
         """Fills that count."""
         return sum(fill.counts for fill in self.fills.values())
 
+    @property
+    def held(self) -> list[str]:
+        """Tokens of which there is something."""
+        return [token for token, holding in self.holdings.items() if holding.size_e6]
+
+    @property
+    def unconfirmed_orders(self) -> set[str]:
+        """Hashes of orders with a fill that the chain has yet to confirm, whatever its size."""
+        return {order for _, order in self.unconfirmed}
+
     def size_e6(self, token: str) -> int:
         """Shares of a token that are held."""
         holding = self.holdings.get(token)
@@ -217,7 +222,7 @@ class Ledger:
             return Change.COUNTED if fill.counts else Change.VOIDED
         if before.status is fill.status or before.status is FillStatus.CONFIRMED:
             return Change.NOTHING
-        if before.status in {FillStatus.MINED, FillStatus.RETRYING} and fill.status not in _FINAL:
+        if before.status in {FillStatus.MINED, FillStatus.RETRYING} and fill.status not in FINAL:
             advanced = fill.status is not FillStatus.MATCHED
             return Change.ADVANCED if advanced else Change.NOTHING
         return _CHANGES[before.status is FillStatus.FAILED, fill.status]
@@ -230,10 +235,10 @@ class Ledger:
         key = (fill.trade, fill.order)
         before = self.fills.get(key)
         # What was counted first is what is taken back: later messages repeat it at best.
-        # Nor does a trade that is tried again and again begin to wait anew.
-        now = fill if before is None else replace(before, status=fill.status)
-        if before is not None and fill.status in _FINAL:
-            now = replace(now, at_ms=fill.at_ms)
+        now = fill
+        if before is not None:  # nor does one that is tried again and again begin to wait anew
+            at_ms = fill.at_ms if fill.status in FINAL else before.at_ms
+            now = replace(before, status=fill.status, at_ms=at_ms)
         if before is not None and before.counts:
             self._book(before, -1)
         if now.counts:
@@ -242,7 +247,7 @@ class Ledger:
         self.orders.setdefault(now.order, OrderFills()).voided_e6 += voided
         self.fills[key] = now
         self.unconfirmed.pop(key, None)
-        if now.status not in _FINAL:
+        if now.status not in FINAL:
             self.unconfirmed[key] = now
         return change
 
@@ -254,5 +259,3 @@ class Ledger:
         order.size_e6 += sign * fill.size_e6
         order.cost_usd_e6 += sign * fill.spent_usd_e6
         order.fee_usd_e6 += sign * fill.fee_usd_e6
-        if fill.status is not FillStatus.CONFIRMED:
-            order.unconfirmed_e6 += sign * fill.size_e6

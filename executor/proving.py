@@ -93,8 +93,7 @@ class Prover:
 
     def _left_ms(self, flight: Flight) -> int:
         """When its orders had left at the latest."""
-        left_ns = flight.left_ns or flight.sent_ns
-        return left_ns // 1_000_000 if left_ns else self._began_ms
+        return flight.left_ns // 1_000_000 or self._began_ms
 
     async def read(self, settings: ExecutorSettings) -> bool:
         """One reading; whether the venue answered."""

@@ -167,7 +167,7 @@ class Reconciler:
         if self._chronicle.blocked:  # what was found, a payout for instance, may wait to be written
             return None
         state = self._chronicle.state
-        held = [t for t, h in state.ledger.holdings.items() if h.size_e6] if positions else []
+        held = state.ledger.held if positions else []
         moved, began_s = _stamp(self._chronicle), time.monotonic()
         anew = anew or self._in_doubt
         theirs = await self._ask(held, anew=anew)

@@ -8,7 +8,7 @@ again, each record with the time of what it tells.
 from collections.abc import Callable, Iterable, Iterator
 
 from executor.flights import Flight, LegOrder
-from executor.ledger import Fill, Holding
+from executor.ledger import FINAL, Fill, Holding
 from executor.state import Pace, State, Sums, Turn
 from executor.wire import ORDER_TYPES
 from shm import records, snapshot_records
@@ -19,7 +19,6 @@ from shm.payloads import trade_id
 from shm.records import Kind
 from shm.units import format_token
 
-_FINAL = {FillStatus.CONFIRMED, FillStatus.FAILED}
 ON_THE_WAY = {LegState.INTENT, LegState.SENT}
 """States of orders whose reply is outstanding: no snapshot is made meanwhile."""
 
@@ -56,7 +55,7 @@ def draft(kind: Kind, row: object, flight: int = 0, leg: int = 0) -> Draft:
 def _is_told(state: State, fill: Fill) -> bool:
     """Whether a fill is told again: it may still change, or a flight or a stranger needs it."""
     needed = state.flight_of(fill.order) is not None or fill.order in state.strangers
-    return needed or fill.status not in _FINAL
+    return needed or fill.status not in FINAL
 
 
 def _markets(state: State) -> Iterator[Market]:

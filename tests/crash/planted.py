@@ -307,7 +307,11 @@ def _positions_from_replies() -> None:
 
 def _fees_forgotten() -> None:
     fills_of = ledger.fills_of
-    swap(ledger, "fills_of", lambda trade, key, _rate: fills_of(trade, key, lambda _token: 0))
+
+    def free(trade: Any, key: str, _rate: Any, *known: Any) -> Any:
+        return fills_of(trade, key, lambda _token: 0, *known)
+
+    swap(ledger, "fills_of", free)
 
 
 def _first_look_proves() -> None:

@@ -24,7 +24,8 @@ def slow(state) -> exposure.Exposure:
     found = exposure.Exposure()
     for flight in state.flights.values():
         if flight.parent == 0:
-            exposure._add_flight(found, flight, state.ledger, state.tokens)
+            waiting = state.ledger.unconfirmed_orders
+            exposure._add_flight(found, flight, state.ledger, state.tokens, waiting)
     return found
 
 
@@ -49,7 +50,7 @@ def test_the_stories_have_flights_that_are_over_and_still_at_risk():
         state = Story(seed).act_many(150).state
         for flight in state.flights.values():
             if flight.parent == 0 and not flight.open:
-                kinds.add(exposure.unconfirmed(flight, state.ledger))
+                kinds.add(exposure.unconfirmed(flight, state.ledger.unconfirmed_orders))
     assert kinds == {True, False}
 
 

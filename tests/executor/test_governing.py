@@ -150,18 +150,28 @@ def test_a_ledger_that_is_not_true_is_not_armed_and_the_kill_stands(desk):
     assert pressed(desk.var)
 
 
+def still_halted(desk, cause: Cause) -> None:
+    """In the next process, too."""
+    desk.restart()
+    assert desk.governor.mode is Mode.HALTED
+    assert desk.written.state.halt is cause
+
+
+def armed_for_good(desk) -> None:
+    """By the operator's word, and the next process arms itself."""
+    assert desk.arm() == ""
+    desk.restart()
+    assert desk.governor.mode is Mode.ARMED
+
+
 def test_a_halt_outlives_the_process_until_the_operators_word(desk):
     desk.armed()
     desk.signs.banned = "not from here"
     assert desk.look() is Mode.HALTED
     for _ in range(3):
         desk.signs = Signs(now_ms=desk.signs.now_ms, worth_usd_e6=10**9)
-        desk.restart()
-        assert desk.governor.mode is Mode.HALTED
-        assert desk.written.state.halt is Cause.BANNED
-    assert desk.arm() == ""
-    desk.restart()
-    assert desk.governor.mode is Mode.ARMED
+        still_halted(desk, Cause.BANNED)
+    armed_for_good(desk)
 
 
 @pytest.mark.parametrize("moment", ["comparing", "true"])
@@ -183,12 +193,8 @@ def test_a_halt_outlives_a_process_that_dies_while_it_is_being_armed(desk, monke
         with pytest.raises(DiedError):
             desk.arm(agrees if moment == "true" else die)
     take_away(desk.var / kill.ARM)
-    desk.restart()
-    assert desk.governor.mode is Mode.HALTED
-    assert desk.written.state.halt is Cause.IDENTITY
-    assert desk.arm() == ""
-    desk.restart()
-    assert desk.governor.mode is Mode.ARMED
+    still_halted(desk, Cause.IDENTITY)
+    armed_for_good(desk)
 
 
 def test_a_kill_outlives_the_process_also_where_no_halt_was_written(desk):

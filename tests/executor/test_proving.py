@@ -8,7 +8,7 @@ import pytest
 
 from executor import proving
 from executor.breaker import Signs, demands
-from executor.exposure import Exposure
+from executor.exposure import DAY_MS, Exposure
 from executor.proving import HASHES_AT_ONCE, Prover
 from executor.resolver import READS_APART_MS
 from executor.snapshot import draft
@@ -367,9 +367,6 @@ def test_while_something_waits_to_be_written_nothing_is_asked(desk):
     desk.written.make_room()
     desk.written.chronicle.flush()
     assert desk.look(10**6)
-
-
-DAY_MS = 86_400_000
 
 
 def lists_since(desk, trades, made_ms: int = START_MS):
